@@ -1,0 +1,204 @@
+"""Training steps of small networks in; their times against PyTorch and against the hardware out.
+
+The floor of a step is what cannot be saved: its matrix products, run alone through SciPy's BLAS
+into warm buffers, and the bytes of its elementwise work at the bandwidth measured at that size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg.blas import sgemm
+
+import harness
+import jittensor
+from harness import EAGER, Case, Figure, Row, Thunk, torch
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A network inputs-hidden-classes with one relu, at a batch size."""
+
+    inputs: int
+    hidden: int
+    classes: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.inputs}-{self.hidden}-{self.classes}, batch {self.batch}"
+
+
+LARGE, SMALL = Shape(784, 256, 10, 64), Shape(64, 32, 10, 16)
+
+
+def build_step(t: Any, shape: Shape) -> tuple[Callable[[Any, Any], Any], Any, Any]:
+    """A training step as one writes it, and a batch x [batch, inputs], y [batch] for it."""
+    t.manual_seed(1)
+    model = t.nn.Sequential(
+        t.nn.Linear(shape.inputs, shape.hidden),
+        t.nn.ReLU(),
+        t.nn.Linear(shape.hidden, shape.classes),
+    )
+    loss_fn = t.nn.CrossEntropyLoss()
+    optimizer = t.optim.SGD(model.parameters(), lr=0.01)
+
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        loss = loss_fn(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x, y = t.randn(shape.batch, shape.inputs), t.randint(0, shape.classes, (shape.batch,))
+    harness.finish(t, x, y, *model.parameters())
+    return step, x, y
+
+
+def step_thunk(t: Any, shape: Shape, compiler: Callable[..., Any] | None = None) -> Thunk:
+    """One training step, run to the end, through `compiler` if one is given."""
+    step, x, y = build_step(t, shape)
+    if compiler is not None:
+        step = compiler(step)
+    if t is jittensor:
+        return lambda: step(x, y).realize()
+    return lambda: step(x, y)
+
+
+def products(shape: Shape) -> list[tuple[int, int, int]]:
+    """(m, k, n) of the five products of a step: two forward, two weight gradients, one input's."""
+    i, h, c, b = shape.inputs, shape.hidden, shape.classes, shape.batch
+    return [(b, i, h), (b, h, c), (c, b, h), (b, c, h), (h, b, i)]
+
+
+def blas_thunk(shape: Shape) -> Thunk:
+    """The products of a step through sgemm, from and into buffers that are warm."""
+    rng = np.random.default_rng(0)
+    operands = []
+    for m, k, n in products(shape):
+        a, b = (np.asfortranarray(rng.random(s, np.float32)) for s in ((m, k), (k, n)))
+        operands.append((a, b, np.zeros((m, n), np.float32, order="F")))
+
+    def call() -> None:
+        for a, b, c in operands:
+            sgemm(1.0, a, b, c=c, overwrite_c=1)
+
+    for a, b, c in operands:
+        if sgemm(1.0, a, b, c=c, overwrite_c=1) is not c:
+            raise RuntimeError("sgemm copied its output: the floor would be too high")
+    return call
+
+
+def blas_seconds(shape: Shape) -> float:
+    """Seconds for the products of a step alone: the better of one BLAS thread and all."""
+    thunk = blas_thunk(shape)
+    best = harness.median_seconds(thunk)
+    with contextlib.suppress(ImportError):
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, user_api="blas"):
+            best = min(best, harness.median_seconds(thunk))
+    return best
+
+
+def step_bytes(shape: Shape) -> int:
+    """Bytes that the elementwise work of a step reads and writes, float32, each value once.
+
+    Forward: bias and relu on the hidden layer in its product's output (read and write), the bias
+    and log-softmax of the logits. Backward: the logits' gradient (write), the relu's (read the
+    gradient and the mask's source, write), two bias gradients (read). Update: every parameter and
+    its gradient read, the parameter written.
+    """
+    hidden, logits = shape.batch * shape.hidden, shape.batch * shape.classes
+    parameters = (shape.inputs + 1) * shape.hidden + (shape.hidden + 1) * shape.classes
+    forward = 2 * hidden + 2 * logits
+    backward = logits + 3 * hidden + hidden + logits
+    return 4 * (forward + backward + 3 * parameters)
+
+
+def bandwidth(total: int) -> float:
+    """Bytes a second of p -= g over `total` bytes (two read, one written), in warm buffers."""
+    count = max(1, total // 12)
+    p, g = np.ones(count, np.float32), np.zeros(count, np.float32)
+    best = harness.median_seconds(lambda: np.subtract(p, g, out=p))
+    if torch is not None:  # which has threads
+        a, b = torch.from_numpy(p), torch.from_numpy(g)
+        best = min(best, harness.median_seconds(lambda: torch.sub(a, b, out=a)))
+    return 12 * count / best
+
+
+def floor_figures(shape: Shape, compiled: Row | None) -> list[Figure]:
+    """The floor of a step, its two parts, and how far above it the compiled step is."""
+    blas, moved = blas_seconds(shape) * 1e6, step_bytes(shape)
+    rate = bandwidth(moved)
+    moving = moved / rate * 1e6
+    figures = [
+        harness.figure(f"{shape}: its BLAS calls alone", blas, "us"),
+        harness.figure(f"{shape}: its bytes, {moved / 1e6:.2f} MB", moving, "us"),
+        harness.figure(f"{shape}: bandwidth at that size", rate / 1e9, "GB/s"),
+    ]
+    if compiled is not None:
+        over = compiled.median_us[harness.JITTENSOR] / (blas + moving)
+        limit = 1.25 if shape == LARGE else None
+        figures.append(harness.figure(f"{shape}: compiled step over that sum", over, "x", limit))
+    return figures
+
+
+def counters(shape: Shape, steps: int = 20) -> list[Figure]:
+    """Realizes, kernels launched, kernels compiled and plans built per step from step 3 on."""
+    step, x, y = build_step(jittensor, shape)
+    for _ in range(2):
+        step(x, y).item()
+    names = ("realizes", "kernels_launched", "kernels_compiled", "plans_built")
+    before = {name: getattr(jittensor.stats(), name) for name in names}
+    for _ in range(steps):
+        step(x, y)
+    after = jittensor.stats()
+    limits = {"realizes": 1.0, "kernels_compiled": 0.0, "plans_built": 0.0}
+    return [
+        harness.figure(
+            f"{shape}: {name.replace('_', ' ')} a step",
+            (getattr(after, name) - before[name]) / steps,
+            "",
+            limits.get(name),
+        )
+        for name in names
+    ]
+
+
+def cases(shape: Shape, options: Any) -> list[Case]:
+    eager = step_thunk(torch, shape) if torch is not None else None
+    compiler = harness.inductor(options)
+    inductor = step_thunk(torch, shape, compiler) if compiler is not None else None
+    wanted = {LARGE: (1.0, 1.5), SMALL: (None, 3.0)}[shape]
+    lazy, compiled = ({} if ratio is None else {EAGER: ratio} for ratio in wanted)
+    return [
+        Case(f"{shape}: lazy", step_thunk(jittensor, shape), eager, inductor, at_least=lazy),
+        Case(
+            f"{shape}: jittensor.compile",
+            step_thunk(jittensor, shape, jittensor.compile),
+            eager,
+            inductor,
+            at_least=compiled,
+        ),
+    ]
+
+
+def main() -> None:
+    options = harness.parse_options(__doc__ or "")
+    rows: list[Row] = []
+    figures: list[Figure] = []
+    for shape in (LARGE, SMALL):
+        measured = harness.run_cases(cases(shape, options), options)
+        compiled = next((row for row in measured if "compile" in row.name), None)
+        rows += measured
+        if measured:
+            figures += floor_figures(shape, compiled) + counters(shape)
+    harness.report("training", rows, figures, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,400 @@
+"""Fusion: a rewritten graph in, groups out, each of which becomes one kernel.
+
+Every entry starts as a group of its own and tries to join the groups of what it reads. Each rule
+of refusal is a small function that answers None (yes) or a `Why`. Groups of kind:
+
+- map: elementwise entries over the same elements;
+- row: one or more reductions over the inner loops, and elementwise work before, between, after;
+- col: a reduction over outer memory dims, vectorised over the kept ones;
+- split: reductions over few long rows, cut over threads into partial results;
+- opaque: one entry with a kernel written by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from ..graph.ops import ELEMENTWISE, OPAQUE, REDUCE
+from ..graph.shapes import span
+from .graph import Entry, Graph
+from .loops import Loop, Member, Nest, address, match, match_repeats, new_index
+
+MAX_MEMBERS = 96      # statements of a kernel
+MAX_POINTERS = 24     # memory operands of a kernel
+LONG_ROW = 1 << 16    # elements: longer rows are reduced in chunks of this size
+FEW_ROWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The reason that two groups stay apart."""
+
+    text: str
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Entries that run as one kernel."""
+
+    kind: str
+    nest: Nest
+    entries: list[int]
+    preds: set[Group] = field(default_factory=set)   # groups that must run before
+    stored: list[int] = field(default_factory=list)  # entries whose values go to memory
+    serial: int = field(default_factory=count().__next__)
+    into: Group | None = None                        # the group that swallowed this one
+
+    def find(self) -> Group:
+        """This group, or the one that it became part of."""
+        group = self
+        while group.into is not None:
+            group = group.into
+        return group
+
+    def before(self) -> set[Group]:
+        """The groups that must run before this one."""
+        self.preds = {g.find() for g in self.preds} - {self}
+        return self.preds
+
+
+@dataclass(slots=True, eq=False)
+class Fusion:
+    """The groups of a graph, which group each entry is in, and every refusal."""
+
+    groups: list[Group]
+    of: dict[int, Group]
+    whys: list[tuple[int, int, Why]]
+
+
+def fuse(graph: Graph, enabled: bool = True) -> Fusion:
+    """Cuts the graph into groups. With `enabled` false every entry is a group of its own."""
+    state = _State(graph, enabled)
+    for i in range(len(graph.entries)):
+        state.add(i)
+    return state.finish()
+
+
+class _State:
+    def __init__(self, graph: Graph, enabled: bool):
+        self.graph, self.enabled = graph, enabled
+        self.of: dict[int, Group] = {}
+        self.whys: list[tuple[int, int, Why]] = []
+        self.readers: dict[int, list[tuple[int, int]]] = {}  # root -> (entry, read) of its content
+
+    # ── adding an entry ───────────────────────────────────────────────────────────────────────
+    def add(self, i: int) -> None:
+        """Makes a group of entry i and merges it with its producers' where rules allow."""
+        entry = self.graph.entries[i]
+        group = _single(i, entry)
+        self.of[i] = group
+        for source in entry.srcs + ((entry.base,) if entry.base is not None else ()):
+            if source >= 0:
+                group.preds.add(self.of[source])
+        if entry.base is not None:
+            self._order_write(i, entry, group)
+        for k, source in enumerate(entry.srcs):
+            self.readers.setdefault(self.graph.root(source), []).append((i, k))
+        if not self.enabled:
+            return
+        for k, source in enumerate(entry.srcs):
+            if source >= 0 and self.of[source] is not self.of[i]:
+                why = self._try(i, k, source)
+                if why is not None:
+                    self.whys.append((source, i, why))
+
+    def _order_write(self, i: int, entry: Entry, group: Group) -> None:
+        """Whoever read the storage before this write runs before it."""
+        root = self.graph.root(entry.base)
+        for reader, _ in self.readers.pop(root, ()):
+            if self.of[reader] is not group:
+                group.preds.add(self.of[reader])
+
+    # ── merging ───────────────────────────────────────────────────────────────────────────────
+    def _try(self, i: int, k: int, source: int) -> Why | None:
+        mine, theirs = self.of[i], self.of[source]
+        why = (_kinds(mine, theirs) or _room(mine, theirs)
+               or self._cycle(mine, theirs))
+        if why is not None:
+            return why
+        entry, producer = self.graph.entries[i], self.graph.entries[source]
+        if entry.offsets[k] != start(producer):
+            return Why("the read starts elsewhere than the write")
+        return self._merge(i, k, source, mine, theirs)
+
+    def _cycle(self, mine: Group, theirs: Group) -> Why | None:
+        """Refuses where a third group would have to run both before and after the merged one."""
+        stack = [g for g in mine.before() if g is not theirs]
+        stack += [g for g in theirs.before() if g is not mine]
+        seen = set()
+        while stack:
+            g = stack.pop()
+            if g is mine or g is theirs:
+                return Why("another kernel needs one's result and gives the other's input")
+            if g.serial in seen:
+                continue
+            seen.add(g.serial)
+            stack.extend(g.before())
+        return None
+
+    def _merge(self, i: int, k: int, source: int, mine: Group, theirs: Group) -> Why | None:
+        entry, producer = self.graph.entries[i], self.graph.entries[source]
+        reader, writer = mine.nest.members[i], theirs.nest.members[source]
+        read = read_address(entry, reader, k)
+        wrote = address(out_index(producer, writer), producer.region.strides)
+        pairs = match(mine.nest, read, theirs.nest, wrote)
+        if pairs is None:
+            return Why("the value is read in another order, or in part, or repeated")
+        free = [x for x in mine.nest.outer + mine.nest.inner if x not in pairs]
+        repeated = [x for x in theirs.nest.outer + theirs.nest.inner
+                    if x not in pairs.values()]
+        lower = None
+        if reader.level == "row" and entry.op.kind != REDUCE and not theirs.nest.inner and (
+                set(free) == set(mine.nest.inner)):
+            return self._join(mine, theirs, pairs, theirs)
+        if free and repeated:
+            more = match_repeats(mine.nest, free, theirs.nest, repeated)
+            if more is None:
+                return Why("the broadcast does not run over the reduced dims")
+            pairs.update(more)
+        elif free:
+            return Why("a computed value is broadcast: stored once instead of recomputed")
+        elif repeated:
+            lower = mine
+        return self._join(mine, theirs, pairs, lower)
+
+    def _join(self, mine: Group, theirs: Group, pairs: dict[Loop, Loop],
+              lower: Group | None) -> Why | None:
+        """Moves `mine` into `theirs` under the pairing, if the kinds and phases allow it.
+
+        The members of `lower` come to stand once a row.
+        """
+        kind, outer, inner = _joined_loops(mine, theirs, pairs)
+        if isinstance(kind, Why):
+            return kind
+        if lower is not None and any(
+                self.graph.entries[e].op.kind == REDUCE for e in lower.entries):
+            return Why("a reduction of another reduction's results")
+        saved = {e: (m.level, m.phase) for g in (mine, theirs) for e, m in g.nest.members.items()}
+        mine.nest.replace(pairs)
+        if lower is not None:
+            for member in lower.nest.members.values():
+                member.level = "row"
+        members = {**theirs.nest.members, **mine.nest.members}
+        entries = sorted(theirs.entries + mine.entries)
+        why = (self._consistent(entries, members) or self._phases(entries, members, kind)
+               or self._hazard(entries, members))
+        if why is not None:
+            mine.nest.replace({b: a for a, b in pairs.items()})
+            for e, (level, phase) in saved.items():
+                members[e].level, members[e].phase = level, phase
+            return why
+        theirs.kind = kind
+        theirs.nest = Nest(outer, inner, members)
+        theirs.entries = entries
+        theirs.preds = (theirs.preds | mine.preds) - {mine, theirs}
+        mine.into = theirs
+        for e in mine.entries:
+            self.of[e] = theirs
+        return None
+
+    def _consistent(self, entries: list[int], members: dict[int, Member]) -> Why | None:
+        """Every value handed on inside the group is read where it is written."""
+        inside = set(entries)
+        for e in entries:
+            entry = self.graph.entries[e]
+            if entry.base in inside:
+                return Why("the storage it writes into is filled by the same kernel")
+            for k, source in enumerate(entry.srcs):
+                if source not in inside:
+                    continue
+                producer = self.graph.entries[source]
+                wrote = address(out_index(producer, members[source]), producer.region.strides)
+                read = read_address(entry, members[e], k)
+                if {x: s for x, s in read.items() if s} != wrote or (
+                        entry.offsets[k] != start(producer)):
+                    return Why("one value is read in two orders")
+        return None
+
+    def _phases(self, entries: list[int], members: dict[int, Member], kind: str) -> Why | None:
+        """Works out in which sweep over the inner loops each member runs."""
+        inside = set(entries)
+        for e in entries:
+            entry, member = self.graph.entries[e], members[e]
+            phase = 0
+            for source in entry.srcs:
+                if source in inside:
+                    producer = members[source]
+                    reduced = self.graph.entries[source].op.kind == REDUCE
+                    phase = max(phase, producer.phase + (1 if reduced else 0))
+            member.phase = phase
+            if kind in ("col", "split") and member.level == "full" and phase > 0:
+                return Why("the rows are too long for a second sweep in the same kernel"
+                           if kind == "split" else "a column reduction sweeps once")
+            if entry.op.kind == REDUCE and kind in ("col", "split") and phase > 0:
+                return Why("one sweep of a long reduction a kernel")
+        return None
+
+    def _hazard(self, entries: list[int], members: dict[int, Member]) -> Why | None:
+        """A kernel that writes a storage in place may read it only at the very same elements."""
+        graph, inside = self.graph, set(entries)
+        for u in entries:
+            update = graph.entries[u]
+            if update.writes is None:
+                continue
+            root = graph.root(u)
+            wrote = address(out_index(update, members[u]), update.writes.strides)
+            for e in entries:
+                entry = graph.entries[e]
+                for k, source in enumerate(entry.srcs):
+                    if source in inside and source == u or graph.root(source) != root:
+                        continue
+                    if not _overlap(entry, k, update):
+                        continue
+                    read = read_address(entry, members[e], k)
+                    same = {x: s for x, s in read.items() if s} == {
+                        x: s for x, s in wrote.items() if s}
+                    if not same or entry.offsets[k] != update.out_offset:
+                        return Why("it reads other elements of the storage that it writes")
+                    if members[e].level != members[u].level or members[e].phase > members[u].phase:
+                        return Why("the old value is needed after the write")
+                if e != u and entry.writes is not None and graph.root(e) == root:
+                    return Why("two writes to one storage")
+        return None
+
+    # ── the result ────────────────────────────────────────────────────────────────────────────
+    def finish(self) -> Fusion:
+        """Marks what is stored, and orders the groups."""
+        groups = sorted(set(self.of.values()), key=lambda g: g.entries[0])
+        users: dict[int, set[Group]] = {}
+        for i, entry in enumerate(self.graph.entries):
+            for source in entry.srcs + ((entry.base,) if entry.base is not None else ()):
+                if source >= 0:
+                    users.setdefault(source, set()).add(self.of[i])
+        for g in groups:
+            for e in g.entries:
+                entry = self.graph.entries[e]
+                outside = users.get(e, set()) - {g}
+                based = any(self.graph.entries[x].base == e for x in g.entries)
+                if entry.kept or entry.writes is not None or outside or based or (
+                        entry.op.kind == OPAQUE):
+                    g.stored.append(e)
+        return Fusion(_in_order(groups), self.of, self.whys)
+
+
+def _in_order(groups: list[Group]) -> list[Group]:
+    """Topological order; among the ready, the one recorded first."""
+    import heapq
+
+    waiting = {g: len(g.before()) for g in groups}
+    users: dict[Group, list[Group]] = {}
+    for g in groups:
+        for p in g.preds:
+            users.setdefault(p, []).append(g)
+    ready = [(g.entries[0], g.serial, g) for g in groups if not waiting[g]]
+    heapq.heapify(ready)
+    out = []
+    while ready:
+        _, _, g = heapq.heappop(ready)
+        out.append(g)
+        for user in users.get(g, ()):
+            waiting[user] -= 1
+            if not waiting[user]:
+                heapq.heappush(ready, (user.entries[0], user.serial, user))
+    assert len(out) == len(groups), "groups depend on each other in a circle"
+    return out
+
+
+# ── a single entry's group ────────────────────────────────────────────────────────────────────
+def _single(i: int, entry: Entry) -> Group:
+    if entry.op.kind == REDUCE:
+        return _reduction(i, entry)
+    loops, index = new_index(entry.spec.shape)
+    kind = "map" if entry.op.kind == ELEMENTWISE else "opaque"
+    nest = Nest(loops, [], {i: Member(i, index)})
+    return Group(kind, nest, [i])
+
+
+def _reduction(i: int, entry: Entry) -> Group:
+    dims = entry.attrs[0]
+    read = entry.reads[0]
+    _, index = new_index(read.shape)
+    outer = [x for d, part in enumerate(index) if d not in dims for x in part]
+    inner = [x for d, part in enumerate(index) if d in dims for x in part]
+    nest = Nest(outer, inner, {i: Member(i, index, "row")})
+    return Group(reduction_kind(read, dims), nest, [i])
+
+
+def reduction_kind(read: Spec, dims: tuple[int, ...]) -> str:
+    """The skeleton of a reduction. It fixes the order of additions, so it may depend only on
+    the reduction's own operand, never on what it is fused with."""
+    moving = [(abs(t), d in dims, n) for d, (t, n) in enumerate(
+        zip(read.strides, read.shape, strict=True)) if n > 1 and t]
+    fastest = min(moving, default=(0, True, 1))
+    rows = cols = 1
+    for d, n in enumerate(read.shape):
+        if d in dims:
+            cols *= n
+        else:
+            rows *= n
+    if rows < FEW_ROWS and cols > LONG_ROW:
+        return "split"
+    if not fastest[1] and rows >= 8 and cols > 1:
+        return "col"
+    return "row"
+
+
+# ── rules of refusal ──────────────────────────────────────────────────────────────────────────
+def _kinds(mine: Group, theirs: Group) -> Why | None:
+    if "opaque" in (mine.kind, theirs.kind):
+        return Why("a kernel written by hand")
+    reducing = {"row", "col", "split"}
+    if mine.kind in reducing and theirs.kind in reducing and mine.kind != theirs.kind:
+        return Why("reductions that walk memory differently")
+    return None
+
+
+def _room(mine: Group, theirs: Group) -> Why | None:
+    if len(mine.entries) + len(theirs.entries) > MAX_MEMBERS:
+        return Why(f"a kernel holds at most {MAX_MEMBERS} statements")
+    return None
+
+
+def _joined_loops(mine: Group, theirs: Group, pairs: dict[Loop, Loop]):
+    """(kind, outer, inner) of the merged group, or (Why, ...)."""
+    their_inner = set(theirs.nest.inner)
+    my_inner = {pairs.get(x, x) for x in mine.nest.inner}
+    if mine.nest.inner and theirs.nest.inner:
+        if my_inner != their_inner:
+            return Why("reductions over different dims"), [], []
+        return theirs.kind, theirs.nest.outer, theirs.nest.inner
+    if mine.nest.inner:
+        loops = [pairs.get(x, x) for x in mine.nest.outer]
+        return mine.kind, loops, [pairs.get(x, x) for x in mine.nest.inner]
+    return theirs.kind, theirs.nest.outer, theirs.nest.inner
+
+
+# ── addresses ─────────────────────────────────────────────────────────────────────────────────
+def out_index(entry: Entry, member: Member):
+    """The loops of the result's dims (a reduction's result has only the kept dims)."""
+    if entry.op.kind != REDUCE:
+        return member.index
+    dims, keepdim, _ = entry.attrs
+    return [[] if d in dims else part for d, part in enumerate(member.index)
+            if keepdim or d not in dims]
+
+
+def start(entry: Entry) -> int:
+    """The element offset in its storage at which an entry's result begins."""
+    return entry.out_offset if entry.writes is not None else 0
+
+
+def read_address(entry: Entry, member: Member, k: int) -> dict[Loop, int]:
+    return address(member.index, entry.reads[k].strides)
+
+
+def _overlap(entry: Entry, k: int, update: Entry) -> bool:
+    low, high = span(entry.reads[k].shape, entry.reads[k].strides)
+    low2, high2 = span(update.writes.shape, update.writes.strides)
+    return not (entry.offsets[k] + high < update.out_offset + low2
+                or update.out_offset + high2 < entry.offsets[k] + low)

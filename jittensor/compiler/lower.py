@@ -1,0 +1,275 @@
+"""Lowering: a group and where its values live in, a LoopNest and its launch words out.
+
+A `LoopNest` is what a kernel is generated from. It holds no sizes and no scalar values, so it is
+the key under which kernels are cached; sizes, strides, pointers and scalars are the words that
+each launch hands to the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..graph.ops import REDUCE
+from .fuse import LONG_ROW, Group, out_index, start
+from .graph import Entry, Graph
+from .loops import Loop, address
+
+COLUMNS = 128          # columns of a tile in a column reduction
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A memory operand. `steps` classes its stride over the innermost loop of each nest:
+    '0' repeated, '1' next to each other, 'n' any; `level` says 'full' or 'row'."""
+
+    dtype: str
+    mode: str
+    outer: str
+    inner: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`value = op(refs)`. A ref is ('v', statement), ('m', operand) or ('s', scalar, kind).
+    `stores` are the operands that the value goes to."""
+
+    op: str
+    compute: str
+    result: str
+    refs: tuple
+    level: str
+    phase: int
+    stores: tuple[int, ...]
+    combine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopNest:
+    """A kernel, free of sizes: the key of the kernel cache."""
+
+    kind: str
+    n_outer: int
+    n_inner: int
+    operands: tuple[Operand, ...]
+    body: tuple[Statement, ...]
+    scalars: str
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """Where an operand lies: `memory` ('slot', k), ('arena', byte offset) or ('out', k), and the
+    element offset from there."""
+
+    memory: tuple
+    offset: int
+
+
+@dataclass(slots=True, eq=False)
+class Launch:
+    """One step of a plan. Words are ints, ('address', memory, byte offset) or
+    ('scalar', kind, slot). `total` counts the work items that threads share."""
+
+    kernel: object
+    words: list
+    total: int
+    grain: int
+    finish: bool = False
+    scratch: int = 0       # bytes of scratch memory, addressed as ('scratch', offset)
+    moved: int = 0         # bytes read and written, for reports
+    origin: tuple | None = None
+    label: str = ""
+    blas: bool = False     # calls the BLAS, whose own threads must be off
+
+
+class Lowering:
+    """Builds the LoopNest of one group."""
+
+    def __init__(self, graph: Graph, group: Group, place):
+        self.graph, self.group, self.place = graph, group, place
+        self.operands: list[dict] = []
+        self.found: dict[tuple, int] = {}
+        self.scalars: list[tuple] = []
+
+    def lower(self) -> Launch:
+        """The launch of this group's kernel."""
+        graph, group = self.graph, self.group
+        ids = {e: k for k, e in enumerate(group.entries)}
+        drafts = []
+        for e in group.entries:
+            entry, member = graph.entries[e], group.nest.members[e]
+            drafts.append((entry, member, self._refs(e, entry, member, ids)))
+        stores = {e: (self._store(e),) for e in group.stored}
+        outer, inner = self._order()
+        outer = self._collapse(outer, keep_last=group.kind == "col")
+        inner = self._collapse(inner)
+        body = []
+        for e, (entry, member, refs) in zip(group.entries, drafts, strict=True):
+            combine, compute = "", entry.attrs[1]
+            if entry.op.kind == REDUCE:
+                combine, compute = entry.op.combine, entry.attrs[2]
+            body.append(Statement(entry.op.name, compute.code, entry.spec.dtype.code, refs,
+                                  member.level, member.phase, stores.get(e, ()), combine))
+        nest = LoopNest(group.kind, len(outer), len(inner),
+                        tuple(self._operand(o, outer, inner) for o in self.operands),
+                        tuple(body), "".join(kind for kind, _ in self.scalars))
+        return self._launch(nest, outer, inner)
+
+    # ── operands ──────────────────────────────────────────────────────────────────────────────
+    def _refs(self, e: int, entry: Entry, member, ids) -> tuple:
+        reads = [self._read(entry, member, k, source, ids)
+                 for k, source in enumerate(entry.srcs)]
+        if entry.op.kind == REDUCE:
+            return tuple(reads)
+        out, t, s = [], 0, 0
+        for letter in entry.attrs[0]:
+            if letter == "t":
+                out.append(reads[t])
+                t += 1
+            else:
+                out.append(self._scalar(entry.scalars[s]))
+                s += 1
+        return tuple(out)
+
+    def _read(self, entry: Entry, member, k: int, source: int, ids) -> tuple:
+        if source in ids:
+            return ("v", ids[source])
+        where = address(member.index, entry.reads[k].strides)
+        level = "full" if entry.op.kind == REDUCE else member.level
+        place = self.place(source, entry.offsets[k], entry.slots[k])
+        return ("m", self._memory(entry.reads[k].dtype, "r", where, place, level))
+
+    def _store(self, e: int) -> int:
+        entry, member = self.graph.entries[e], self.group.nest.members[e]
+        where = address(out_index(entry, member), entry.region.strides)
+        place = self.place(e, start(entry), entry.out_slot)
+        return self._memory(entry.region.dtype, "w", where, place, member.level)
+
+    def _memory(self, dtype, mode: str, where: dict[Loop, int], place: Place, level: str) -> int:
+        where = {x: s for x, s in where.items() if s}
+        key = (place.memory, place.offset, dtype, frozenset(where.items()), level)
+        k = self.found.get(key)
+        if k is None:
+            k = self.found[key] = len(self.operands)
+            self.operands.append(dict(dtype=dtype, mode=mode, where=where, place=place,
+                                      level=level))
+        elif mode not in self.operands[k]["mode"]:
+            self.operands[k]["mode"] = "rw"
+        return k
+
+    def _scalar(self, scalar: tuple) -> tuple:
+        kind = scalar[0]
+        if kind == "const":
+            kind = "i" if isinstance(scalar[1], int) else "f"
+        self.scalars.append((kind, scalar))
+        return ("s", len(self.scalars) - 1, kind)
+
+    # ── loops ─────────────────────────────────────────────────────────────────────────────────
+    def _order(self) -> tuple[list[Loop], list[Loop]]:
+        """Loops from slowest to fastest. Reductions order them by their own operand alone."""
+        group = self.group
+        guides = []
+        for e in group.entries:
+            entry = self.graph.entries[e]
+            if entry.op.kind == REDUCE:
+                guides.append(address(group.nest.members[e].index, entry.reads[0].strides))
+                break
+        if not guides:
+            guides = [o["where"] for o in self.operands if "w" in o["mode"]]
+        rank = {x: i for i, x in enumerate(group.nest.outer + group.nest.inner)}
+
+        def key(loop: Loop):
+            return tuple(-abs(g.get(loop, 0)) for g in guides[:1]) + (rank[loop],)
+
+        outer = sorted((x for x in group.nest.outer if x.size != 1), key=key)
+        return outer, sorted((x for x in group.nest.inner if x.size != 1), key=key)
+
+    def _collapse(self, loops: list[Loop], keep_last: bool = False) -> list[tuple[Loop, ...]]:
+        """Neighbouring loops that every operand walks as one become one."""
+        out: list[tuple[Loop, ...]] = []
+        for loop in loops:
+            if out and all(o["where"].get(out[-1][-1], 0) ==
+                           o["where"].get(loop, 0) * loop.size for o in self.operands):
+                out[-1] += (loop,)
+            else:
+                out.append((loop,))
+        return out
+
+    def _strides(self, operand: dict, loops: list[tuple[Loop, ...]]) -> list[int]:
+        return [operand["where"].get(part[-1], 0) for part in loops]
+
+    def _operand(self, o: dict, outer, inner) -> Operand:
+        def classes(loops):
+            return "".join("01"[s] if s in (0, 1) else "n" for s in self._strides(o, loops)[-1:])
+
+        return Operand(o["dtype"].code, o["mode"], classes(outer), classes(inner), o["level"])
+
+    # ── words ─────────────────────────────────────────────────────────────────────────────────
+    def _launch(self, nest: LoopNest, outer, inner) -> Launch:
+        sizes = [_size(part) for part in outer + inner]
+        words: list = list(sizes)
+        moved = 0
+        for o in self.operands:
+            place = o["place"]
+            itemsize = o["dtype"].itemsize
+            words.append(("address", place.memory, place.offset * itemsize))
+            words.extend(self._strides(o, outer) + self._strides(o, inner))
+            count = 1
+            for part in outer + inner:
+                if o["where"].get(part[-1], 0):
+                    count *= _size(part)
+            moved += count * itemsize * len(o["mode"])
+        words.extend(_scalar_word(kind, scalar) for kind, scalar in self.scalars)
+        rows, cols = _product(sizes[:len(outer)]), _product(sizes[len(outer):])
+        launch = Launch(nest, words, rows, 1, moved=moved,
+                        origin=self.graph.entries[self.group.entries[-1]].origin)
+        _share(launch, nest, sizes, rows, cols)
+        launch.label = self._label()
+        return launch
+
+    def _label(self) -> str:
+        names = [self.graph.entries[e].op.name for e in self.group.entries]
+        return self.group.kind + ": " + " ".join(names[:8]) + (" …" if len(names) > 8 else "")
+
+
+GRAIN = 1 << 15        # elements a thread should get at the least
+
+
+def _share(launch: Launch, nest: LoopNest, sizes: list[int], rows: int, cols: int) -> None:
+    """How the launch is cut into work items."""
+    cost = max(1, len(nest.body) // 4)
+    if nest.kind == "map":
+        launch.total, launch.grain = rows, max(1024, GRAIN // cost)
+        if 0 in sizes:
+            launch.total = 0
+    elif nest.kind == "row":
+        launch.total, launch.grain = rows, max(1, GRAIN // max(1, cols * cost))
+    elif nest.kind == "col":
+        fast = sizes[nest.n_outer - 1] if nest.n_outer else 1
+        blocks = -(-fast // COLUMNS)
+        launch.total = rows // max(fast, 1) * blocks
+        launch.grain = max(1, GRAIN // max(1, cols * COLUMNS))
+    else:
+        chunks = max(1, -(-cols // LONG_ROW))
+        launch.total, launch.grain, launch.finish = rows * chunks, 1, True
+        reductions = sum(1 for s in nest.body if s.combine)
+        launch.words.append(chunks)
+        launch.words.append(("scratch", 0))
+        launch.scratch = rows * chunks * reductions * 16
+
+
+def _scalar_word(kind: str, scalar: tuple):
+    if scalar[0] == "const":
+        return ("const", kind, scalar[1])
+    return ("scalar", kind, scalar[1])
+
+
+def _size(part: tuple[Loop, ...]) -> int:
+    return _product(x.size for x in part)
+
+
+def _product(sizes) -> int:
+    out = 1
+    for n in sizes:
+        out *= n
+    return out

@@ -1,0 +1,68 @@
+"""Planning: a recorded graph in, a Plan out: launches in order, and how to bind each run to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from ..graph.ops import OPAQUE
+from .fuse import Fusion, fuse
+from .graph import Graph
+from .lower import Launch, Lowering
+from .memory import Memory, plan_memory
+from .rewrite import rewrite
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """What a graph runs as.
+
+    `outputs` are (entry of the recorded graph, its bytes) in the order of the output blocks. Words of a launch may be ('address', memory, offset) with memory
+    ('slot', k): an address bound at each run; ('storage', k): the k-th external storage;
+    ('out', k); ('arena', offset); or ('scratch', offset).
+    """
+
+    launches: list[Launch]
+    outputs: list[tuple[int, int]]
+    arena: int
+    graph: Graph
+    fusion: Fusion
+    serial: int = field(default_factory=count().__next__)
+    bound: object = None      # the runtime's tables
+
+
+def make_plan(recorded: Graph, fusion_enabled: bool = True) -> Plan:
+    """Rewrites, fuses, orders, plans memory and lowers."""
+    graph, kept = rewrite(recorded)
+    fusion = fuse(graph, fusion_enabled)
+    memory = plan_memory(graph, fusion.groups)
+    launches: list[Launch] = []
+    scratch_end = memory.arena
+    for group in fusion.groups:
+        for launch in _launches(graph, group, memory):
+            launches.append(launch)
+            scratch_end = max(scratch_end, memory.arena + launch.scratch)
+    outputs = [(0, 0)] * len(memory.outputs)
+    for old, new in kept.items():
+        if new in memory.outputs:
+            outputs[memory.outputs[new]] = (old, recorded.entries[old].spec.nbytes)
+    for launch in launches:
+        launch.words = [_resolve(w, memory.arena) for w in launch.words]
+    return Plan(launches, outputs, scratch_end, graph, fusion)
+
+
+def _launches(graph: Graph, group, memory: Memory) -> list[Launch]:
+    entry = graph.entries[group.entries[0]]
+    if entry.op.kind == OPAQUE:
+        return entry.op.expand(graph, group.entries[0], memory.place)
+    return [Lowering(graph, group, memory.place).lower()]
+
+
+def _resolve(word, scratch_base: int):
+    """Scratch and arena addresses become one kind."""
+    if isinstance(word, tuple):
+        if word[0] == "scratch":
+            return ("address", ("arena", 0), scratch_base + word[1])
+        if word[0] == "address" and word[1][0] == "arena":
+            return ("address", ("arena", 0), word[1][1] + word[2])
+    return word

@@ -1,0 +1,395 @@
+"""Creation: sizes, numbers, lists and arrays in, tensors out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .graph import dtypes as dt
+from .graph.dtypes import Default, DType
+from .graph.node import Storage, spec_of
+from .record import fill
+from .runtime import blocks
+from .tensor import Tensor, check_device, empty_tensor, from_array, new_tensor
+from .views import sizes_of
+
+
+def _finish(out: Tensor, requires_grad: bool) -> Tensor:
+    if requires_grad:
+        out.requires_grad_(True)
+    return out
+
+
+def _filled(shape, value, dtype: DType | None, device, requires_grad: bool, out=None) -> Tensor:
+    check_device(device)
+    if any(n < 0 for n in shape):
+        bad = next(n for n in shape if n < 0)
+        raise RuntimeError(f"Trying to create tensor with negative dimension {bad}: {list(shape)}")
+    if out is not None:
+        return out.resize_(shape).fill_(value)
+    return _finish(fill(spec_of(dtype or Default.float_, shape), value), requires_grad)
+
+
+def zeros(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+          requires_grad=False) -> Tensor:
+    """Zeros of a shape.
+
+    >>> import jittensor as torch
+    >>> torch.zeros(2, 2)
+    tensor([[0., 0.],
+            [0., 0.]])
+    """
+    size = sizes_of(size)
+    return _filled(size, 0, dtype, device, requires_grad, out)
+
+
+def ones(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+         requires_grad=False) -> Tensor:
+    """Ones of a shape."""
+    return _filled(sizes_of(size), 1, dtype, device, requires_grad, out)
+
+
+def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+         requires_grad=False) -> Tensor:
+    """One value in every place; its type gives the dtype."""
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    dtype = dtype or Default.of(type(fill_value))
+    return _filled(sizes_of((size,)), fill_value, dtype, device, requires_grad, out)
+
+
+def empty(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+          requires_grad=False, memory_format=None) -> Tensor:
+    """Memory with undefined values."""
+    check_device(device)
+    size = sizes_of(size)
+    if any(n < 0 for n in size):
+        bad = next(n for n in size if n < 0)
+        raise RuntimeError(f"Trying to create tensor with negative dimension {bad}: {list(size)}")
+    return _finish(empty_tensor(size, dtype or Default.float_), requires_grad)
+
+
+def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad=False,
+                  pin_memory=False) -> Tensor:
+    """Memory with undefined values under given strides."""
+    size, stride = sizes_of((size,)), sizes_of((stride,), "stride")
+    reach = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    dtype = dtype or Default.float_
+    spec = spec_of(dtype, size, stride)
+    nbytes = reach * dtype.itemsize
+    return _finish(new_tensor(Storage(blocks.take(nbytes), nbytes), spec), requires_grad)
+
+
+def _like(function):
+    def like(input: Tensor, *, dtype=None, layout=None, device=None, requires_grad=False,
+             memory_format=None) -> Tensor:
+        check_device(device)
+        spec = input.spec
+        strides = spec.strides if spec.dense and spec.numel and min(
+            spec.strides, default=1) > 0 else None
+        want = spec_of(dtype or spec.dtype, spec.shape, strides)
+        return _finish(function(want), requires_grad)
+
+    return like
+
+
+zeros_like = _like(lambda spec: fill(spec, 0))
+ones_like = _like(lambda spec: fill(spec, 1))
+empty_like = _like(lambda spec: empty_tensor(spec.shape, spec.dtype, spec.strides))
+
+
+def full_like(input: Tensor, fill_value, **options) -> Tensor:
+    """One value in every place, with the shape and dtype of `input`."""
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    return _like(lambda spec: fill(spec, fill_value))(input, **options)
+
+
+# ── data ──────────────────────────────────────────────────────────────────────────────────────
+def tensor(data: Any, *, dtype=None, device=None, requires_grad=False, pin_memory=False) -> Tensor:
+    """A new tensor with a copy of numbers, nested lists, an array or a tensor.
+
+    >>> import jittensor as torch
+    >>> torch.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    check_device(device)
+    if isinstance(data, Tensor):
+        out = data.detach().clone()
+        out = out.to(dtype) if dtype is not None else out
+        return _finish(out, requires_grad)
+    return _finish(from_data(data, dtype), requires_grad)
+
+
+def from_data(data: Any, dtype: DType | None) -> Tensor:
+    """A tensor of Python numbers, nested sequences or an array; ValueError when ragged."""
+    kind = type(data)
+    if kind in (float, int, bool, complex):
+        want = dtype or Default.of(kind)
+        out = empty_tensor((), want)
+        _scalar_into(out, data)
+        return out
+    if isinstance(data, (np.ndarray, np.generic)):
+        array = np.asarray(data)
+        have = dt.from_numpy_dtype(array.dtype)
+        return from_array(array.astype((dtype or have).numpy), dtype or have)
+    shape, flat, tensors = _flatten(data)
+    if dtype is None:
+        dtype = _infer(flat, tensors)
+    values = np.empty(len(flat), dtype.numpy)
+    if flat:
+        try:
+            values[:] = flat
+        except OverflowError:
+            raise RuntimeError("value cannot be converted to type "
+                               f"{dtype.name} without overflow") from None
+    return from_array(values.reshape(shape), dtype)
+
+
+def _scalar_into(out: Tensor, value) -> None:
+    try:
+        out._array()[()] = value
+    except OverflowError:
+        raise RuntimeError("Overflow when unpacking long long") from None
+    except TypeError as error:
+        raise RuntimeError(str(error)) from None
+
+
+def _flatten(data) -> tuple[tuple[int, ...], list, bool]:
+    shape: list[int] = []
+    level, tensors = data, False
+    while isinstance(level, (list, tuple, range)) or (
+            hasattr(level, "__getitem__") and hasattr(level, "__len__")
+            and not isinstance(level, (str, bytes, dict)) and not _leaf(level)):
+        shape.append(len(level))
+        if not len(level):
+            break
+        level = level[0]
+    if isinstance(level, (Tensor, np.ndarray)) and not isinstance(data, Tensor):
+        shape += list(level.shape)
+    flat: list = []
+    tensors = _collect(data, tuple(shape), 0, flat)
+    return tuple(shape), flat, tensors
+
+
+def _leaf(value) -> bool:
+    return isinstance(value, (np.generic, Tensor, np.ndarray)) or not hasattr(value, "__len__")
+
+
+def _collect(data, shape, depth: int, flat: list) -> bool:
+    if isinstance(data, (Tensor, np.ndarray)):
+        if tuple(data.shape) != shape[depth:]:
+            if isinstance(data, Tensor) and data.numel() == 1 and depth == len(shape):
+                flat.append(data.item())
+                return True
+            if isinstance(data, Tensor):
+                raise ValueError("only one element tensors can be converted to Python scalars")
+            raise ValueError(f"expected sequence of shape {shape[depth:]} at dim {depth}")
+        flat.extend(np.asarray(data._array() if isinstance(data, Tensor) else data)
+                    .reshape(-1).tolist() if not isinstance(data, Tensor) or
+                    data.dtype.name != "bfloat16" else data.float().tolist())
+        return isinstance(data, Tensor)
+    if depth == len(shape):
+        if isinstance(data, (bool, int, float, complex)):
+            flat.append(data)
+            return False
+        if isinstance(data, np.generic):
+            flat.append(data.item())
+            return False
+        if hasattr(data, "__len__") and not isinstance(data, (str, bytes)):
+            raise TypeError("not a sequence" if not isinstance(data, (list, tuple)) else
+                            f"only integer tensors of a single element can be converted")
+        if isinstance(data, (str, bytes)):
+            raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+        if hasattr(data, "__float__"):
+            flat.append(float(data))
+            return False
+        raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+    if not hasattr(data, "__len__"):
+        raise TypeError("not a sequence")
+    if len(data) != shape[depth]:
+        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} "
+                         f"(got {len(data)})")
+    some = False
+    for item in data:
+        some |= _collect(item, shape, depth + 1, flat)
+    return some
+
+
+def _infer(flat: list, tensors: bool) -> DType:
+    if not flat:
+        return Default.float_
+    kinds = {type(v) for v in flat}
+    for kind in (complex, float, int):
+        if any(issubclass(k, kind) and not (kind is int and issubclass(k, bool)) for k in kinds):
+            return Default.of(kind)
+    return dt.bool_
+
+
+def as_tensor(data: Any, dtype=None, device=None) -> Tensor:
+    """The data as a tensor, sharing memory where possible."""
+    check_device(device)
+    if isinstance(data, Tensor):
+        return data if dtype is None or dtype is data.dtype else data.to(dtype)
+    if isinstance(data, np.ndarray):
+        out = from_numpy(data)
+        return out if dtype is None or dtype is out.dtype else out.to(dtype)
+    return from_data(data, dtype)
+
+
+asarray = as_tensor
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares an array's memory: a change made through either is seen through both.
+
+    >>> import numpy as np, jittensor as torch
+    >>> a = np.zeros(2)
+    >>> x = torch.from_numpy(a)
+    >>> a[0] = 5
+    >>> x
+    tensor([5., 0.], dtype=torch.float64)
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    dtype = dt.from_numpy_dtype(array.dtype)
+    step = dtype.itemsize
+    if any(s < 0 for s in array.strides):
+        raise ValueError("At least one stride in the given numpy array is negative, and tensors "
+                         "with negative strides are not currently supported. (You can probably "
+                         "work around this by making a copy of your array  with array.copy().)")
+    if any(s % step for s in array.strides):
+        raise ValueError("given numpy array strides not a multiple of the element byte size. "
+                         "Copy the numpy array to reallocate the memory.")
+    strides = tuple(s // step for s in array.strides)
+    reach = 0 if array.size == 0 else 1 + sum(
+        (n - 1) * s for n, s in zip(array.shape, strides, strict=True))
+    storage = Storage(blocks.foreign(array), reach * step)
+    storage.external = _watch(array)
+    return new_tensor(storage, spec_of(dtype, array.shape, strides))
+
+
+def _watch(array: np.ndarray):
+    """Whether somebody besides the block still holds the array (or the memory behind it)."""
+    import sys
+    owner = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    if owner is not array or owner.base is not None:
+        from .tensor import always
+        return always
+    reference = [array]
+    base = sys.getrefcount(array)
+    del array, owner
+
+    def held() -> bool:
+        return sys.getrefcount(reference[0]) > 3
+
+    del base
+    return held
+
+
+# ── ranges ────────────────────────────────────────────────────────────────────────────────────
+def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None,
+           pin_memory=False, requires_grad=False) -> Tensor:
+    """start, start + step, … below end."""
+    check_device(device)
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) / step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if dtype is None:
+        floats = any(isinstance(v, float) for v in (start, end, step))
+        dtype = Default.float_ if floats else dt.int64
+    if dtype.category == dt.INT and all(isinstance(v, int) for v in (start, end, step)):
+        values = np.arange(start, end, step)
+    else:
+        count = math.ceil((end - start) / step)
+        values = start + np.arange(count) * (float(step) if dtype.category >= 2 else step)
+    result = from_array(values.astype(dtype.numpy), dtype)
+    if out is not None:
+        return out.resize_(result.shape).copy_(result)
+    return _finish(result, requires_grad)
+
+
+def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None,
+             pin_memory=False, requires_grad=False) -> Tensor:
+    """`steps` values evenly from start to end, both included."""
+    check_device(device)
+    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    complex_ = isinstance(start, complex) or isinstance(end, complex)
+    dtype = dtype or (Default.float_.to_complex() if complex_ else Default.float_)
+    values = _spaced(start, end, steps, dtype)
+    return _finish(from_array(values, dtype), requires_grad)
+
+
+def _spaced(start, end, steps: int, dtype: DType) -> np.ndarray:
+    """PyTorch's linspace: from both ends towards the middle, in the dtype's own arithmetic."""
+    kind = dtype.compute.numpy
+    i = np.arange(steps)
+    if steps == 1:
+        return np.array([start]).astype(dtype.numpy)
+    if dtype.category == dt.INT:
+        step = (float(end) - float(start)) / max(steps - 1, 1)
+        up = np.trunc(start + step * i)
+        down = np.trunc(end - step * (steps - 1 - i))
+        return np.where(i < steps // 2, up, down).astype(dtype.numpy)
+    first, last = kind.type(start), kind.type(end)
+    step = (last - first) / kind.type(max(steps - 1, 1))
+    up = first + step * i.astype(kind)
+    down = last - step * (steps - 1 - i).astype(kind)
+    return np.where(i < steps // 2, up, down).astype(dtype.numpy)
+
+
+def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None,
+             pin_memory=False, requires_grad=False) -> Tensor:
+    """base ** linspace(start, end, steps)."""
+    start, end, base = (v.item() if isinstance(v, Tensor) else v for v in (start, end, base))
+    dtype = dtype or Default.float_
+    if dtype.category == dt.INT:
+        step = (float(end) - float(start)) / max(steps - 1, 1)
+        values = np.power(float(base), float(start) + step * np.arange(steps)).astype(dtype.numpy)
+    else:
+        wide = _spaced(float(start), float(end), steps, dt.float64)
+        values = np.power(base, wide).astype(dtype.numpy)
+    return _finish(from_array(values, dtype), requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, out=None, dtype=None, layout=None, device=None,
+        pin_memory=False, requires_grad=False) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere."""
+    check_device(device)
+    for value, name in ((n, "n"), (m if m is not None else 0, "m")):
+        if value < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
+    dtype = dtype or Default.float_
+    return _finish(from_array(np.eye(n, m).astype(dtype.numpy), dtype), requires_grad)
+
+
+def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
+    """A 0-d tensor of the default float dtype."""
+    return _finish(from_data(s, dtype or Default.float_), requires_grad)
+
+
+def legacy_tensor(cls, *args, **kwargs) -> Tensor:
+    """`torch.Tensor(2, 3)`: uninitialised sizes; `torch.Tensor([1, 2])`: data as float32."""
+    check_device(kwargs.get("device"))
+    if len(args) == 1 and isinstance(args[0], Tensor):
+        out = args[0].detach()
+    elif len(args) == 1 and not isinstance(args[0], int):
+        from .graph.shapes import Size
+        out = (empty_tensor(tuple(args[0]), Default.float_) if isinstance(args[0], Size)
+               else from_data(args[0], Default.float_))
+    else:
+        out = empty_tensor(sizes_of(args) if args else (0,), Default.float_)
+    if cls is Tensor:
+        return out
+    return new_tensor(out.storage, out.spec, out.offset, cls)

@@ -1,0 +1,301 @@
+"""The elementwise table: one row an operator (formula, dtype rule, gradient, names)."""
+
+from __future__ import annotations
+
+from .ops import elementwise as row
+
+LN2, LN10 = 0.6931471805599453, 2.302585092994046
+
+# ── arithmetic ────────────────────────────────────────────────────────────────────────────────
+row("add", "self other", "self + other", grad={"self": "grad", "other": "grad"}, complex_ok=True,
+    ints="self + other", grad_name="AddBackward0")
+row("add_scaled", "self other alpha", "self + alpha * other", public="", complex_ok=True,
+    grad={"self": "grad", "other": "grad * alpha"}, grad_name="AddBackward0")
+row("sub", "self other", "self - other", grad={"self": "grad", "other": "-grad"}, complex_ok=True,
+    public="sub subtract", types="no_bool")
+row("sub_scaled", "self other alpha", "self - alpha * other", public="", complex_ok=True,
+    grad={"self": "grad", "other": "-grad * alpha"}, grad_name="SubBackward0", types="no_bool")
+row("rsub", "self other", "other - self", grad={"self": "-grad", "other": "grad"},
+    complex_ok=True, inplace=False, types="no_bool")
+row("mul", "self other", "self * other", ints="self * other", complex_ok=True,
+    public="mul multiply", grad={"self": "grad * conj(other)", "other": "grad * conj(self)"})
+row("div", "self other", "self / other", types="float", complex_ok=True,
+    public="div divide true_divide",
+    grad={"self": "grad / conj(other)", "other": "-grad * conj((self / other) / other)"})
+row("reciprocal", "self", "1 / self", types="float", complex_ok=True, domain=(0.2, 3.0),
+    grad={"self": "-grad * (result * result)"})
+row("neg", "self", "-self", ints="0 - self", grad={"self": "-grad"}, complex_ok=True,
+    public="neg negative", types="no_bool")
+row("positive", "self", "self", grad={"self": "grad"}, complex_ok=True, inplace=False,
+    types="no_bool")
+row("floor_divide", "self other", "floor_div(self, other)", ints="int_floor_div(self, other)",
+    types="no_bool", grad={})
+row("div_trunc", "self other", "trunc(self / other)", ints="int_trunc_div(self, other)",
+    public="", types="no_bool", grad={}, grad_name="DivBackward1")
+row("remainder", "self other", "remainder(self, other)", ints="int_remainder(self, other)",
+    types="no_bool", grad={"self": "grad", "other": "-grad * self.div(other, rounding_mode='floor')"})
+row("fmod", "self other", "fmod(self, other)", ints="int_fmod(self, other)", types="no_bool",
+    grad={"self": "grad", "other": "-grad * self.div(other, rounding_mode='trunc')"})
+row("square", "self", "self * self", ints="self * self", grad={"self": "grad * (2.0 * self)"},
+    complex_ok=True, public="", grad_name="PowBackward0")
+row("addcmul", "self tensor1 tensor2 value", "self + value * tensor1 * tensor2", complex_ok=True,
+    public="", grad={"self": "grad", "tensor1": "grad * (tensor2 * value)",
+                     "tensor2": "grad * (tensor1 * value)"})
+row("addcdiv", "self tensor1 tensor2 value", "self + value * tensor1 / tensor2", complex_ok=True,
+    public="", grad={"self": "grad", "tensor1": "grad * (value / tensor2)",
+                     "tensor2": "-grad * (value * tensor1 / (tensor2 * tensor2))"})
+row("lerp", "self end weight", "where(abs(weight) < 0.5, self + weight * (end - self), "
+    "end - (end - self) * (1 - weight))", public="", complex_ok=False,
+    grad={"self": "grad * (1 - weight)", "end": "grad * weight", "weight": "grad * (end - self)"})
+row("abs", "self", "abs(self)", ints="int_abs(self)", grad={"self": "grad * self.sgn()"},
+    public="abs absolute", types="real", complex_ok=True)
+row("sign", "self", "sign(self)", ints="int_sign(self)", grad={"self": "grad * 0"})
+row("sgn", "self", "sgn(self)", ints="int_sign(self)", grad={"self": "grad * 0"}, complex_ok=True)
+row("signbit", "self", "signbit(self)", ints="self < 0", types="predicate", inplace=False)
+row("copysign", "self other", "copysign(self, other)", types="float",
+    grad={"self": "grad * (self.sign() * result.sign())", "other": "grad * 0"})
+row("nextafter", "self other", "nextafter(self, other)", grad={})
+row("hypot", "self other", "hypot(self, other)",
+    grad={"self": "grad * (self / result)", "other": "grad * (other / result)"})
+row("heaviside", "self values", "where(self == 0, values, where(self > 0, 1, 0))",
+    ints="where(self == 0, values, where(self > 0, 1, 0))", grad={})
+row("ldexp", "self other", "self * exp2(other)", types="float", expensive=True,
+    grad={"self": "grad * other.exp2()", "other": f"grad * (result * {LN2})"})
+
+# ── rounding ──────────────────────────────────────────────────────────────────────────────────
+for _name, _formula in (("floor", "floor(self)"), ("ceil", "ceil(self)"), ("trunc", "trunc(self)"),
+                        ("round", "round(self)")):
+    row(_name, "self", _formula, ints="self", grad={"self": "grad * 0"},
+        public="trunc fix" if _name == "trunc" else _name if _name != "round" else "",
+        inplace=True)
+row("round_decimals", "self scale", "round(self * scale) / scale", public="",
+    grad={"self": "grad * 0"}, grad_name="RoundBackward1")
+row("frac", "self", "self - trunc(self)", grad={"self": "grad"})
+
+# ── exponents, logarithms, powers ─────────────────────────────────────────────────────────────
+row("exp", "self", "exp(self)", types="float", grad={"self": "grad * result"}, expensive=True)
+row("exp2", "self", "exp2(self)", types="float", grad={"self": f"grad * (result * {LN2})"},
+    expensive=True, public="exp2 special_exp2")
+row("expm1", "self", "expm1(self)", types="float", grad={"self": "grad * (result + 1)"},
+    expensive=True)
+row("log", "self", "log(self)", types="float", grad={"self": "grad / self"}, expensive=True,
+    domain=(0.1, 9.0))
+row("log2", "self", "log2(self)", types="float", grad={"self": f"grad / (self * {LN2})"},
+    expensive=True, domain=(0.1, 9.0))
+row("log10", "self", "log10(self)", types="float", grad={"self": f"grad / (self * {LN10})"},
+    expensive=True, domain=(0.1, 9.0))
+row("log1p", "self", "log1p(self)", types="float", grad={"self": "grad / (self + 1)"},
+    expensive=True, domain=(-0.9, 9.0))
+row("sqrt", "self", "sqrt(self)", types="float", grad={"self": "grad / (2 * result)"},
+    domain=(0.01, 9.0))
+row("rsqrt", "self", "1 / sqrt(self)", types="float", grad={"self": "-0.5 * grad * result.pow(3)"},
+    domain=(0.1, 9.0))
+row("pow", "self exponent", "pow(self, exponent)", ints="int_pow(self, exponent)", public="",
+    expensive=True, domain=(0.1, 3.0),
+    grad={"self": "self._pow_grad_self(grad, exponent)",
+          "exponent": "self._pow_grad_exponent(grad, exponent, result)"})
+row("cube", "self", "self * self * self", ints="self * self * self", public="",
+    grad={"self": "grad * (3.0 * (self * self))"}, complex_ok=True, grad_name="PowBackward0")
+row("logaddexp", "self other", "logaddexp(self, other)", types="same", expensive=True,
+    grad={"self": "grad / (1 + (other - self).exp())", "other": "grad / (1 + (self - other).exp())"})
+row("logaddexp2", "self other", "logaddexp2(self, other)", expensive=True,
+    grad={"self": "grad / (1 + (other - self).exp2())",
+          "other": "grad / (1 + (self - other).exp2())"})
+row("xlogy", "self other", "where(isnan(other), other, where(self == 0, 0, self * log(other)))",
+    types="float", expensive=True, public="xlogy special_xlogy",
+    grad={"self": "grad * other.log().masked_fill((self == 0) & (other <= 0), 0.0)",
+          "other": "grad * self / other"})
+
+# ── trigonometry ──────────────────────────────────────────────────────────────────────────────
+for _name, _grad, _domain in (
+    ("sin", "grad * self.cos()", (-9, 9)), ("cos", "grad * -self.sin()", (-9, 9)),
+    ("tan", "grad * (1 + result * result)", (-1.4, 1.4)),
+    ("asin", "grad * (1 - self * self).rsqrt()", (-0.9, 0.9)),
+    ("acos", "grad * -(1 - self * self).rsqrt()", (-0.9, 0.9)),
+    ("atan", "grad / (self * self + 1)", (-3, 3)),
+    ("sinh", "grad * self.cosh()", (-3, 3)), ("cosh", "grad * self.sinh()", (-3, 3)),
+    ("tanh", "grad._tanh_grad(result)", (-3, 3)),
+    ("asinh", "grad * (self * self + 1).rsqrt()", (-3, 3)),
+    ("acosh", "grad * (self * self - 1).rsqrt()", (1.1, 5)),
+    ("atanh", "grad / (1 - self * self)", (-0.9, 0.9)),
+):
+    row(_name, "self", f"{_name}(self)", types="float", grad={"self": _grad}, domain=_domain,
+        expensive=True, public=f"{_name} arc{_name[1:]}" if _name[0] == "a" else _name)
+row("_tanh_grad", "grad_output output", "grad_output * (1 - output * output)", inplace=False,
+    grad={"grad_output": "grad._tanh_grad(output)", "output": "grad * (-2.0 * output * grad_output)"},
+    grad_name="TanhBackwardBackward0")
+row("atan2", "self other", "atan2(self, other)", types="float", expensive=True,
+    public="atan2 arctan2",
+    grad={"self": "grad * (other / (self * self + other * other))",
+          "other": "grad * (-self / (self * self + other * other))"})
+row("sinc", "self", "where(self == 0, 1, sin(self * 3.141592653589793) / "
+    "(self * 3.141592653589793))", types="float", expensive=True, public="sinc special_sinc",
+    grad={"self": "self._sinc_grad(grad)"})
+row("deg2rad", "self", "self * 0.017453292519943295", types="float",
+    grad={"self": "grad * 0.017453292519943295"})
+row("rad2deg", "self", "self * 57.29577951308232", types="float",
+    grad={"self": "grad * 57.29577951308232"})
+
+# ── special functions ─────────────────────────────────────────────────────────────────────────
+row("erf", "self", "erf(self)", types="float", expensive=True, public="erf special_erf",
+    grad={"self": "grad * (1.1283791670955126 * (-(self * self)).exp())"})
+row("erfc", "self", "erfc(self)", types="float", expensive=True, public="erfc special_erfc",
+    grad={"self": "grad * (-1.1283791670955126 * (-(self * self)).exp())"})
+row("erfinv", "self", "erfinv(self)", types="float", expensive=True, domain=(-0.9, 0.9),
+    public="erfinv special_erfinv",
+    grad={"self": "grad * (0.886226925452758 * (result * result).exp())"})
+row("lgamma", "self", "lgamma(self)", types="float", expensive=True, domain=(0.2, 5),
+    public="lgamma special_gammaln", grad={"self": "grad * self.digamma()"})
+row("digamma", "self", "digamma(self)", types="float", expensive=True, domain=(0.2, 5),
+    public="digamma special_digamma special_psi", grad={"self": "grad * self._trigamma()"})
+row("_trigamma", "self", "trigamma(self)", types="float", expensive=True, inplace=False,
+    domain=(0.2, 5))
+row("i0", "self", "i0(self)", types="float", expensive=True, public="i0 special_i0",
+    grad={"self": "grad * self.special_i1()"})
+row("special_i1", "self", "i1(self)", types="float", expensive=True, inplace=False,
+    grad={"self": "grad * (self.i0() - result / self)"})
+row("logit", "self", "log(self / (1 - self))", types="float", expensive=True, public="",
+    grad={"self": "grad / (self * (1 - self))"}, domain=(0.1, 0.9))
+row("sigmoid", "self", "sigmoid(self)", types="float", expensive=True,
+    public="sigmoid special_expit", grad={"self": "grad._sigmoid_grad(result)"})
+row("_sigmoid_grad", "grad_output output", "grad_output * ((1 - output) * output)", inplace=False,
+    grad={"grad_output": "grad._sigmoid_grad(output)",
+          "output": "grad * (grad_output * (1 - 2 * output))"},
+    grad_name="SigmoidBackwardBackward0")
+
+# ── comparison, selection, limits ─────────────────────────────────────────────────────────────
+for _name, _sign, _names in (("eq", "==", "eq"), ("ne", "!=", "ne not_equal"),
+                             ("lt", "<", "lt less"), ("le", "<=", "le less_equal"),
+                             ("gt", ">", "gt greater"), ("ge", ">=", "ge greater_equal")):
+    row(_name, "self other", f"self {_sign} other", types="compare", public=_names,
+        complex_ok=_name in ("eq", "ne"))
+row("maximum", "self other", "maximum(self, other)", ints="where(self > other, self, other)",
+    inplace=False, grad={"self": "grad * self._at_least(other)",
+                         "other": "grad * other._at_least(self)"})
+row("minimum", "self other", "minimum(self, other)", ints="where(self < other, self, other)",
+    inplace=False, grad={"self": "grad * other._at_least(self)",
+                         "other": "grad * self._at_least(other)"})
+row("_at_least", "self other", "where(self > other, 1, where(self == other, 0.5, 0))",
+    ints="where(self >= other, 1, 0)", inplace=False)
+row("fmax", "self other", "where(isnan(self), other, where(isnan(other), self, "
+    "where(self > other, self, other)))", ints="where(self > other, self, other)", inplace=False,
+    grad={"self": "grad * ((self >= other) | other.isnan())",
+          "other": "grad * ((self >= other) | other.isnan()).logical_not()"})
+row("fmin", "self other", "where(isnan(self), other, where(isnan(other), self, "
+    "where(self < other, self, other)))", ints="where(self < other, self, other)", inplace=False,
+    grad={"self": "grad * ((self <= other) | other.isnan())",
+          "other": "grad * ((self <= other) | other.isnan()).logical_not()"})
+row("clamp", "self min max", "minimum(maximum(self, min), max)", public="", complex_ok=False,
+    ints="where(where(self < min, min, self) > max, max, where(self < min, min, self))",
+    grad={"self": "grad * ((self >= min) & (self <= max))",
+          "min": "grad * ((self < min) & (min < max))",
+          "max": "grad * ((self > max) | (max < min))"})
+row("clamp_min", "self min", "maximum(self, min)", ints="where(self < min, min, self)",
+    grad={"self": "grad * (self >= min)", "min": "grad * (self < min)"})
+row("clamp_max", "self max", "minimum(self, max)", ints="where(self > max, max, self)",
+    grad={"self": "grad * (self <= max)", "max": "grad * (self > max)"})
+row("where", "condition self other", "where(condition, self, other)", types="where", public="",
+    ints="where(condition, self, other)", complex_ok=True,
+    grad={"self": "grad._where_grad(condition)", "other": "grad._where_grad(~condition)"})
+row("_where_grad", "self condition", "where(condition != 0, self, 0)", inplace=False,
+    ints="where(condition != 0, self, 0)", grad={"self": "grad._where_grad(condition)"},
+    complex_ok=True)
+row("masked_fill", "self mask value", "where(mask != 0, value, self)", types="mask", public="",
+    ints="where(mask != 0, value, self)", complex_ok=True,
+    grad={"self": "grad.masked_fill(mask, 0)", "value": "grad._where_grad(mask)"})
+for _name, _formula, _int in (("isnan", "isnan(self)", "False"), ("isinf", "isinf(self)", "False"),
+                              ("isfinite", "isfinite(self)", "True"),
+                              ("isposinf", "isposinf(self)", "False"),
+                              ("isneginf", "isneginf(self)", "False")):
+    row(_name, "self", _formula, types="predicate", ints=_int, inplace=False,
+        complex_ok=_name in ("isnan", "isinf", "isfinite"))
+row("nan_to_num", "self nan posinf neginf", "where(isnan(self), nan, where(isposinf(self), posinf,"
+    " where(isneginf(self), neginf, self)))", ints="self", public="",
+    grad={"self": "grad * self.isfinite()"})
+
+# ── logic and bits ────────────────────────────────────────────────────────────────────────────
+row("logical_not", "self", "self == 0", types="predicate", complex_ok=True, inplace=True)
+for _name, _formula in (("logical_and", "self & other"), ("logical_or", "self | other"),
+                        ("logical_xor", "self ^ other")):
+    row(_name, "self other", _formula, ints=_formula, types="logical", complex_ok=True)
+for _name, _formula in (("bitwise_and", "self & other"), ("bitwise_or", "self | other"),
+                        ("bitwise_xor", "self ^ other")):
+    row(_name, "self other", _formula, ints=_formula, types="bitwise")
+row("bitwise_not", "self", "~self", ints="~self", types="bitwise")
+row("bitwise_left_shift", "self other", "shift_left(self, other)",
+    ints="shift_left(self, other)", types="bitwise")
+row("bitwise_right_shift", "self other", "shift_right(self, other)",
+    ints="shift_right(self, other)", types="bitwise")
+row("gcd", "self other", "gcd(self, other)", ints="gcd(self, other)", types="bitwise")
+row("lcm", "self other", "lcm(self, other)", ints="lcm(self, other)", types="bitwise")
+
+# ── activations ───────────────────────────────────────────────────────────────────────────────
+row("relu", "self", "relu(self)", ints="where(self > 0, self, 0)",
+    grad={"self": "grad._positive_grad(result)"}, types="no_bool")
+row("_positive_grad", "grad_output result_", "where(result_ <= 0, 0, grad_output)", inplace=False,
+    grad={"grad_output": "grad._positive_grad(result_)"}, grad_name="ThresholdBackwardBackward0",
+    ints="where(result_ <= 0, 0, grad_output)")
+row("relu6", "self", "minimum(maximum(self, 0), 6)", ints="where(self < 0, 0, where(self > 6, 6, self))",
+    grad={"self": "grad * ((self > 0) & (self < 6))"}, grad_name="HardtanhBackward0")
+row("hardtanh", "self min_val max_val", "minimum(maximum(self, min_val), max_val)",
+    ints="where(self < min_val, min_val, where(self > max_val, max_val, self))",
+    grad={"self": "grad * ((self > min_val) & (self < max_val))"},
+    defaults={"min_val": -1.0, "max_val": 1.0})
+row("leaky_relu", "self negative_slope", "where(self > 0, self, self * negative_slope)",
+    grad={"self": "grad * ((self > 0) + (self <= 0) * negative_slope)"},
+    defaults={"negative_slope": 0.01}, grad_name="LeakyReluBackward0")
+row("threshold", "self threshold value", "where(self <= threshold, value, self)",
+    ints="where(self <= threshold, value, self)", grad={"self": "grad * (self > threshold)"})
+row("gelu", "self", "0.5 * self * (1 + erf(self * 0.7071067811865476))", expensive=True, public="",
+    grad={"self": "grad._gelu_grad(self)"})
+row("_gelu_grad", "grad_output self", "grad_output * (0.5 * (1 + erf(self * 0.7071067811865476)) "
+    "+ self * exp(self * self * -0.5) * 0.3989422804014327)", inplace=False, expensive=True,
+    grad={"grad_output": "grad._gelu_grad(self)",
+          "self": "grad * grad_output * (2 - self * self) * (self * self * -0.5).exp() "
+                  "* 0.3989422804014327"})
+row("gelu_tanh", "self", "0.5 * self * (1 + tanh(0.7978845608028654 * (self + 0.044715 * self "
+    "* self * self)))", expensive=True, public="", grad={"self": "grad._gelu_tanh_grad(self)"},
+    grad_name="GeluBackward0")
+row("_gelu_tanh_grad", "grad_output self", "grad_output * (0.5 * (1 + tanh(0.7978845608028654 * "
+    "(self + 0.044715 * self * self * self))) + 0.5 * self * (1 - tanh(0.7978845608028654 * (self "
+    "+ 0.044715 * self * self * self)) * tanh(0.7978845608028654 * (self + 0.044715 * self * self "
+    "* self))) * (0.7978845608028654 * (1 + 0.134145 * self * self)))", inplace=False,
+    expensive=True, grad={"grad_output": "grad._gelu_tanh_grad(self)"})
+row("silu", "self", "self / (1 + exp(-self))", expensive=True,
+    grad={"self": "grad * (self.sigmoid() * (1 + self * (1 - self.sigmoid())))"})
+row("mish", "self", "self * tanh(log1p_exp(self))", expensive=True,
+    grad={"self": "grad * (self._softplus1().tanh() + self * self.sigmoid() * "
+                  "(1 - self._softplus1().tanh() * self._softplus1().tanh()))"})
+row("_softplus1", "self", "log1p_exp(self)", expensive=True, inplace=False,
+    grad={"self": "grad * self.sigmoid()"})
+row("softplus", "self beta threshold", "where(self * beta > threshold, self, "
+    "log1p(exp(self * beta)) / beta)", expensive=True, defaults={"beta": 1.0, "threshold": 20.0},
+    grad={"self": "grad * (self * beta).sigmoid()._softplus_slope(self * beta, threshold)"})
+row("_softplus_slope", "slope scaled threshold", "where(scaled > threshold, 1, slope)",
+    inplace=False, grad={"slope": "grad * (scaled <= threshold)"})
+row("logsigmoid", "self", "minimum(self, 0) - log1p(exp(-abs(self)))", expensive=True,
+    public="logsigmoid", grad={"self": "grad * (-self).sigmoid()"}, grad_name="LogSigmoidBackward0")
+row("elu", "self alpha scale input_scale", "where(self > 0, self * scale, "
+    "expm1(self * input_scale) * (alpha * scale))", expensive=True,
+    defaults={"alpha": 1.0, "scale": 1.0, "input_scale": 1.0},
+    grad={"self": "grad * ((self > 0) * scale + (self <= 0) * ((self * input_scale).clamp_max(0)"
+                  ".exp() * (alpha * scale * input_scale)))"})
+row("hardsigmoid", "self", "minimum(maximum(self + 3, 0), 6) / 6",
+    grad={"self": "grad * ((self > -3) & (self < 3)) / 6"})
+row("hardswish", "self", "self * minimum(maximum(self + 3, 0), 6) / 6",
+    grad={"self": "grad * (((self > -3) & (self < 3)) * (self / 3 + 0.5) + (self >= 3))"})
+row("softshrink", "self lambd", "where(self > lambd, self - lambd, where(self < -lambd, "
+    "self + lambd, self * 0))", defaults={"lambd": 0.5},
+    grad={"self": "grad * ((self > lambd) | (self < -lambd))"})
+row("hardshrink", "self lambd", "where((self >= -lambd) & (self <= lambd), 0, self)",
+    defaults={"lambd": 0.5}, grad={"self": "grad * ((self > lambd) | (self < -lambd))"})
+
+# ── casts, copies, fills, parts of complex numbers ────────────────────────────────────────────
+row("cast", "self", "self", ints="self", public="", complex_ok=True, grad={"self": "grad"},
+    grad_name="ToCopyBackward0")
+row("clone", "self", "self", ints="self", public="", complex_ok=True, grad={"self": "grad"})
+row("fill", "value", "value", ints="value", public="", complex_ok=True, grad={})
+row("_conj", "self", "conj(self)", ints="self", inplace=False, complex_ok=True,
+    grad={"self": "grad.conj()"}, grad_name="ConjBackward0")
+row("angle", "self", "angle(self)", ints="angle(self)", types="real_float", inplace=False,
+    complex_ok=True, grad={"self": "grad * 0"})

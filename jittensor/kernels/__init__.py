@@ -1,0 +1,1 @@
+"""How plans are run: loop nests emitted as source, compiled kernels, vector mathematics."""

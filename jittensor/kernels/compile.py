@@ -1,0 +1,217 @@
+"""Compilation: a LoopNest (or kernel source) in, the address of machine code out.
+
+Each kernel is looked for in this process, then on disk, then compiled by Numba. The disk holds
+two files a kernel, named by the hash of everything that shapes the code: `<hash>.py`, the
+generated source, and `<hash>.obj`, its machine code behind a checksum. Files appear whole (they
+are renamed into place) and a bad one is compiled anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+FORMAT = 3             # raised whenever intrinsics or the file layout change
+LIMIT = 512 << 20      # bytes that the cache may take
+
+
+@dataclass
+class Stats:
+    """Counters of this process."""
+
+    kernels_compiled: int = 0
+    kernels_loaded: int = 0
+    kernels_launched: int = 0
+    realizes: int = 0
+    plans_built: int = 0
+    compile_seconds: float = 0.0
+
+
+stats = Stats()
+_lock = threading.RLock()
+_addresses: dict[str, int] = {}
+_engine = None
+_alive: list = []
+_salt = b""
+
+
+def cache_directory() -> Path:
+    """Where kernels are kept: JITTENSOR_CACHE_DIR, the user's cache, or a temporary place."""
+    global _directory
+    if _directory is None:
+        _directory = _find_directory()
+    return _directory
+
+
+_directory: Path | None = None
+
+
+def _find_directory() -> Path:
+    named = os.environ.get("JITTENSOR_CACHE_DIR")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    for candidate in filter(None, (named, os.path.join(home, "jittensor"))):
+        try:
+            path = Path(candidate)
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                return path
+        except OSError:
+            continue
+    return Path(tempfile.mkdtemp(prefix="jittensor-"))
+
+
+def kernel_address(source: str) -> int:
+    """The address of the kernel `void kernel(int64 begin, int64 end, int64 args)` of a source."""
+    address = _addresses.get(source)
+    if address is None:
+        with _lock:
+            address = _addresses.get(source)
+            if address is None:
+                address = _addresses[source] = _find(source)
+    return address
+
+
+def _find(source: str) -> int:
+    stem = hashlib.sha256(_fingerprint() + source.encode()).hexdigest()[:32]
+    path = cache_directory() / f"{stem}.obj"
+    found = _load(path)
+    if found is not None:
+        stats.kernels_loaded += 1
+        return found
+    with _exclusive(path.with_suffix(".lock")):
+        found = _load(path)          # another process may have been first
+        if found is not None:
+            stats.kernels_loaded += 1
+            return found
+        started = time.perf_counter()
+        address = _compile(source, path)
+        stats.compile_seconds += time.perf_counter() - started
+        stats.kernels_compiled += 1
+    return address
+
+
+def _fingerprint() -> bytes:
+    """Everything besides the source that shapes the code."""
+    global _salt
+    if not _salt:
+        import llvmlite
+        import llvmlite.binding as llvm
+        import numba
+        features = ",".join(sorted(f for f, on in llvm.get_host_cpu_features().items() if on))
+        _salt = repr((FORMAT, sys.version_info[:3], numba.__version__, llvmlite.__version__,
+                      llvm.get_host_cpu_name(), features, _package_hash())).encode()
+    return _salt
+
+
+def _package_hash() -> str:
+    """A hash of the sources that generated kernels import."""
+    digest = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / "cpu").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _exclusive(path: Path):
+    """Holds a file lock, so that processes do not compile one kernel twice."""
+    try:
+        import fcntl
+        file = open(path, "w")
+    except (ImportError, OSError):
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+# ── machine code ──────────────────────────────────────────────────────────────────────────────
+def _load(path: Path) -> int | None:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data[32:]).digest() != data[:32]:
+        return None
+    symbol, needs_special, code = pickle.loads(data[32:])
+    if needs_special:
+        from .cpu import special_math  # noqa: F401  (registers the symbols that the code calls)
+    return _link(symbol, code)
+
+
+def _link(symbol: str, code: bytes) -> int:
+    """Loads an object file into this process."""
+    global _engine
+    import llvmlite.binding as llvm
+    if _engine is None:
+        import numba.core.registry
+        numba.core.registry.cpu_target.target_context  # registers Numba's runtime symbols
+        machine = llvm.Target.from_default_triple().create_target_machine(
+            reloc="pic", codemodel="jitdefault", jit=True)
+        _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    module = llvm.object_file.ObjectFileRef.from_data(code)
+    _engine.add_object_file(module)
+    _engine.finalize_object()
+    _alive.append(module)
+    return _engine.get_function_address(symbol)
+
+
+def _compile(source: str, path: Path) -> int:
+    from numba import cfunc, types
+
+    file = path.with_suffix(".py")
+    _write(file, source.encode())
+    namespace: dict = {"__name__": "jittensor_kernel_" + path.stem}
+    exec(compile(source, str(file), "exec"), namespace)
+    signature = types.void(types.int64, types.int64, types.int64)
+    compiled = cfunc(signature, error_model="numpy")(namespace["kernel"])
+    library = compiled._library
+    code = library._get_compiled_object() if library._object_caching_enabled else None
+    if code is None:
+        _alive.append(compiled)
+        return compiled.address
+    special = "special_math" in source or "_special_" in library.get_llvm_str()
+    payload = pickle.dumps((compiled._wrapper_name, special, code))
+    _write(path, hashlib.sha256(payload).digest() + payload)
+    _alive.append(compiled)
+    return compiled.address
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all; a cache that cannot be written is no error."""
+    with contextlib.suppress(OSError):
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+        _evict(path.parent)
+
+
+_written = 0
+
+
+def _evict(directory: Path) -> None:
+    """Every 256 writes, drops the files least recently made until the limit holds."""
+    global _written
+    _written += 1
+    if _written % 256:
+        return
+    files = sorted(directory.glob("*.*"), key=lambda f: f.stat().st_mtime)
+    total = sum(f.stat().st_size for f in files)
+    for f in files:
+        if total <= LIMIT:
+            break
+        total -= f.stat().st_size
+        f.unlink()

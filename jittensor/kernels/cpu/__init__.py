@@ -1,0 +1,1 @@
+"""Kernels for the CPU: vector mathematics and the families written by hand."""

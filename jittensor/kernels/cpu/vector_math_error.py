@@ -1,0 +1,73 @@
+"""In: lanes; out: lanes holding the error function and its complement.
+
+Near zero erf is x + x P(x^2). In float32 the rest is 1 - exp(-x Q(x)). erfc is
+exp(-x^2) G(t) / (1 + 2x), t = (x - K)/(x + K), which is smooth over the whole half line
+(M. M. Shepherd, J. G. Laframboise, Math. Comp. 36, 1981); polynomials are minimax fits.
+"""
+
+from __future__ import annotations
+
+from jittensor.kernels.cpu.vector_math_exponential import exp_in_range, exp_shifted
+from jittensor.kernels.cpu.vector_math_lanes import Lane, copysign, fma, polynomial, select
+
+_ERF_F32 = (0.12837917, -0.37612632, 0.112836875, -0.026858939, 0.005199899, -0.00081299274,
+            8.31642e-05)  # fmt: skip
+_ERF_F64 = (
+    0.12837916709551256, -0.37612638903183493, 0.11283791670943083, -0.026866170642930284,
+    0.005223977604594624, -0.0008548325854747372, 0.00012055291307806309, -1.492466805951319e-05,
+    1.6446578593944218e-06, -1.6202030419268256e-07, 1.3692264197386717e-08,
+    -7.744211366776006e-10,
+)  # fmt: skip
+# -log(1 - erf(x)) = x Q(x) on [0.92, 3.93]
+_ERF_LOG_F32 = (1.1285466, 0.63564926, 0.1052161, -0.022625035, 0.0028998272, -3.8609895e-05,
+                -4.773569e-05, 5.1151032e-06)  # fmt: skip
+# G with K = 2 on [0, 11] and with K = 4 on [0, 28]
+_ERFC_F32 = (
+    1.2769784, -0.09276388, -0.16603157, 0.16405259, -0.054202866, -0.008039216,
+    0.008631619, 0.001254532, -0.0012517994, -0.0003430818, 3.7183734e-05,
+)  # fmt: skip
+_ERFC_F64 = (
+    1.2329951186255526, -0.1396211168405629, 0.015379652102619764, 0.0680970542547366,
+    -0.10103906603630118, 0.09373283499682389, -0.06633036581256366, 0.037167515561852146,
+    -0.016197734048425432, 0.005031969763570336, -0.0007577734048607723, -0.0001992555612645555,
+    0.0001506224715766102, -2.440294150910004e-05, -1.122528305588542e-05, 5.71729524477935e-06,
+    3.019564175088411e-07, -8.342403735223915e-07, 6.23891003780791e-08, 1.145612556717765e-07,
+    -7.778908510839074e-09, -1.3386232111763874e-08, -1.7176100883370977e-09,
+)  # fmt: skip
+
+
+def _complement(size: Lane) -> Lane:
+    """erfc of |x|."""
+    limit, centre = (11.0, 2.0) if size.is_short else (28.0, 4.0)
+    size = select(size > limit, limit, size)
+    square = size * size
+    if size.is_short:
+        decay = exp_in_range(-square)
+    else:
+        decay = exp_shifted(-square)
+        decay = fma(decay, -fma(size, size, -square), decay)
+    t = (size - centre) / (size + centre)
+    smooth = polynomial(t, size.coefficients(_ERFC_F32, _ERFC_F64))
+    return decay * (smooth / fma(size, 2.0, 1.0))
+
+
+def erfc(x: Lane) -> Lane:
+    size = abs(x)
+    tail = _complement(size)
+    result = select(x < 0.0, 2.0 - tail, tail)
+    if x.is_short:
+        return result
+    small = fma(x, polynomial(x * x, _ERF_F64), x)
+    return select(size < 0.5, 1.0 - small, result)
+
+
+def erf(x: Lane) -> Lane:
+    size = abs(x)
+    square = x * x
+    if x.is_f32:
+        limited = select(size > 3.93, x.const(3.93), size)
+        large = 1.0 - exp_in_range(-limited * polynomial(limited, _ERF_LOG_F32))
+        small = fma(x, polynomial(square, _ERF_F32), x)
+        return copysign(select(size < 0.92, small, large), x)
+    small = fma(x, polynomial(square, _ERF_F64), x)
+    return copysign(select(size < 1.0, small, 1.0 - _complement(size)), x)

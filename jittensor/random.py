@@ -1,0 +1,299 @@
+"""Random numbers: sizes in, tensors of PyTorch's own draws out.
+
+Draws are made when they are asked for, in program order, from a Mersenne Twister.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from .graph import dtypes as dt
+from .graph.dtypes import Default, DType
+from .graph.node import spec_of
+from .kernels.random_draws import MersenneTwister
+from .tensor import CPU, Tensor, check_device, from_array
+from .views import sizes_of
+
+lock = threading.RLock()
+
+
+class Generator:
+    """A source of random numbers with a state of its own."""
+
+    def __init__(self, device="cpu"):
+        check_device(device)
+        self.device = CPU
+        self.draws = MersenneTwister(67280421310721)
+        self._seed = 67280421310721
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts over from a seed."""
+        seed = int(seed)
+        if not -0x8000_0000_0000_0000 <= seed <= 0xFFFF_FFFF_FFFF_FFFF:
+            raise RuntimeError("Overflow when unpacking long long")
+        self._seed = seed & 0xFFFF_FFFF_FFFF_FFFF
+        with lock:
+            self.draws.seed(self._seed)
+        return self
+
+    def seed(self) -> int:
+        """Starts over from a seed of the system's."""
+        import secrets
+        seed = secrets.randbits(53)
+        self.manual_seed(seed)
+        return seed
+
+    def initial_seed(self) -> int:
+        """The seed last given."""
+        return self._seed
+
+    def get_state(self) -> Tensor:
+        """The state as a uint8 tensor, in PyTorch's format."""
+        return from_array(self.draws.get_state())
+
+    def set_state(self, state: Tensor) -> Generator:
+        """Goes back to a state."""
+        if not isinstance(state, Tensor) or state.dtype is not dt.uint8:
+            raise TypeError("RNG state must be a torch.ByteTensor")
+        self.draws.set_state(np.ascontiguousarray(state._array()))
+        return self
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seeds the default generator.
+
+    >>> import jittensor as torch
+    >>> _ = torch.manual_seed(0)
+    >>> torch.rand(2)
+    tensor([0.4963, 0.7682])
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seeds the default generator from the system."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The default generator's seed."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The default generator's state."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Sets the default generator's state."""
+    default_generator.set_state(new_state)
+
+
+def _draws(generator: Generator | None) -> MersenneTwister:
+    return (generator or default_generator).draws
+
+
+def _tensor(values: np.ndarray, shape, dtype: DType, requires_grad: bool = False) -> Tensor:
+    if dtype is dt.bfloat16 and values.dtype == np.uint16:
+        values = values.view(dtype.numpy)
+    out = from_array(values.reshape(shape), dtype)
+    out._leaf = requires_grad
+    return out
+
+
+def _shape(size) -> tuple[tuple[int, ...], int]:
+    shape = sizes_of(size)
+    return shape, spec_of(dt.float32, shape).numel
+
+
+def rand(*size, generator=None, out=None, dtype=None, layout=None, device=None,
+         requires_grad=False, pin_memory=False) -> Tensor:
+    """Uniform numbers in [0, 1)."""
+    check_device(device)
+    shape, n = _shape(size)
+    dtype = dtype or Default.float_
+    with lock:
+        values = _draws(generator).uniform(n, dtype.name)
+    return _tensor(values, shape, dtype, requires_grad)
+
+
+def randn(*size, generator=None, out=None, dtype=None, layout=None, device=None,
+          requires_grad=False, pin_memory=False) -> Tensor:
+    """Normal numbers of mean 0 and standard deviation 1."""
+    check_device(device)
+    shape, n = _shape(size)
+    dtype = dtype or Default.float_
+    with lock:
+        values = _draws(generator).normal(n, dtype.name)
+    return _tensor(values, shape, dtype, requires_grad)
+
+
+def randint(*args, low=None, high=None, size=None, generator=None, out=None, dtype=None,
+            layout=None, device=None, requires_grad=False) -> Tensor:
+    """Integers in low..high - 1."""
+    check_device(device)
+    args = list(args)
+    if size is None and args and not isinstance(args[-1], int):
+        size = args.pop()
+    if len(args) == 2:
+        low, high = args
+    elif len(args) == 1:
+        if high is None:
+            low, high = (0 if low is None else low), args[0]
+        else:
+            low = args[0]
+    low = 0 if low is None else int(low)
+    high = int(high)
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= "
+                           f"to={high}")
+    dtype = dtype or dt.int64
+    shape, n = _shape((size,))
+    with lock:
+        values = _draws(generator).randint(n, low, high, dtype.name)
+    return _tensor(values, shape, dtype, requires_grad)
+
+
+def randperm(n: int, *, generator=None, out=None, dtype=None, layout=None, device=None,
+             requires_grad=False, pin_memory=False) -> Tensor:
+    """A random permutation of 0..n - 1."""
+    check_device(device)
+    if n < 0:
+        raise RuntimeError(f"n must be non-negative, got {n}")
+    dtype = dtype or dt.int64
+    with lock:
+        values = _draws(generator).randperm(n, dtype.name)
+    return _tensor(values, (n,), dtype, requires_grad)
+
+
+def rand_like(input, *, dtype=None, **options) -> Tensor:
+    """Uniform numbers with the shape of `input`."""
+    return rand(tuple(input.shape), dtype=dtype or input.dtype,
+                requires_grad=options.get("requires_grad", False))
+
+
+def randn_like(input, *, dtype=None, **options) -> Tensor:
+    """Normal numbers with the shape of `input`."""
+    return randn(tuple(input.shape), dtype=dtype or input.dtype,
+                 requires_grad=options.get("requires_grad", False))
+
+
+def randint_like(input, low, high=None, *, dtype=None, **options) -> Tensor:
+    """Integers with the shape of `input`."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype)
+
+
+def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None,
+           requires_grad=False, **options) -> Tensor:
+    """Normal numbers of given means and standard deviations (numbers or tensors)."""
+    if size is not None:
+        shape, n = _shape((size,))
+        kind = dtype or Default.float_
+        with lock:
+            values = _draws(generator).normal(n, kind.name, float(mean), float(std))
+        return _tensor(values, shape, kind, requires_grad)
+    from .graph.shapes import broadcast_shapes
+    shapes = [v.shape for v in (mean, std) if isinstance(v, Tensor)]
+    kind = next(v.dtype for v in (mean, std) if isinstance(v, Tensor))
+    if isinstance(std, Tensor) and std.numel() and bool((std < 0).any()):
+        raise RuntimeError("normal expects all elements of std >= 0.0")
+    draw = randn(broadcast_shapes(*shapes), generator=generator, dtype=kind)
+    return draw * std + mean
+
+
+def bernoulli(input, p=None, *, generator=None, out=None) -> Tensor:
+    """1 with the probability that `input` (or p) gives, else 0."""
+    with lock:
+        if p is None:
+            values = input._array()
+            if values.size and not bool(((values >= 0) & (values <= 1)).all()):
+                raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+            drawn = _draws(generator).bernoulli_from(np.ascontiguousarray(values))
+            return _tensor(drawn.astype(input.dtype.numpy), tuple(input.shape), input.dtype)
+        drawn = _draws(generator).bernoulli(input.numel(), float(p))
+    return _tensor(drawn.astype(input.dtype.numpy), tuple(input.shape), input.dtype)
+
+
+def multinomial(input, num_samples: int, replacement: bool = False, *, generator=None,
+                out=None) -> Tensor:
+    """Indices drawn with the weights in each row."""
+    with lock:
+        values = _draws(generator).multinomial(np.ascontiguousarray(input._array()), num_samples,
+                                               replacement)
+    return from_array(values)
+
+
+def dropout_mask(shape, p: float, dtype: DType, generator=None) -> Tensor:
+    """1 / (1 - p) where an element is kept, else 0: PyTorch's mask for the same seed."""
+    n = spec_of(dt.float32, tuple(shape)).numel
+    with lock:
+        kept = _draws(generator).bernoulli(n, 1 - p)
+    return _tensor(kept.astype(dtype.numpy), tuple(shape), dtype).div_(1 - p)
+
+
+# ── in-place draws ────────────────────────────────────────────────────────────────────────────
+def _inplace(draw):
+    def method(self, *args, generator=None, **named):
+        from .autograd.graph import check_inplace
+        check_inplace(self)
+        with lock:
+            values = draw(_draws(generator), self.numel(), self.dtype, *args, **named)
+        fresh = _tensor(values, tuple(self.shape), self.dtype)
+        from .autograd.modes import no_grad
+        with no_grad():
+            return self.copy_(fresh)
+
+    return method
+
+
+def _uniform(draws, n, dtype, a=0.0, b=1.0, **named):
+    low, high = named.get("from", a), named.get("to", b)
+    if low > high:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > "
+                           f"to={high}")
+    return draws.uniform(n, dtype.name, float(low), float(high))
+
+
+def _normal(draws, n, dtype, mean=0.0, std=1.0):
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    return draws.normal(n, dtype.name, float(mean), float(std))
+
+
+def _random(draws, n, dtype, low=None, high=None, **named):
+    low = named.get("from", low)
+    high = named.get("to", high)
+    if low is None:
+        return draws.random_(n, dtype.name)
+    if high is None:
+        low, high = 0, low
+    return draws.randint(n, int(low), int(high), dtype.name)
+
+
+def _bernoulli(draws, n, dtype, p=0.5):
+    if isinstance(p, Tensor):
+        return draws.bernoulli_from(np.ascontiguousarray(p._array())).astype(dtype.numpy)
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    return draws.bernoulli(n, float(p)).astype(dtype.numpy)
+
+
+INPLACE = {
+    "uniform_": _inplace(_uniform), "normal_": _inplace(_normal), "random_": _inplace(_random),
+    "bernoulli_": _inplace(_bernoulli),
+    "exponential_": _inplace(lambda d, n, t, lambd=1.0: d.exponential(n, t.name, lambd)),
+    "cauchy_": _inplace(lambda d, n, t, median=0.0, sigma=1.0: d.cauchy(n, t.name, median, sigma)),
+    "geometric_": _inplace(lambda d, n, t, p: d.geometric(n, p, t.name)),
+    "log_normal_": _inplace(lambda d, n, t, mean=1.0, std=2.0: d.log_normal(n, t.name, mean, std)),
+}
+for _name, _method in INPLACE.items():
+    _method.__name__ = _name
+    setattr(Tensor, _name, _method)
+Tensor.bernoulli, Tensor.multinomial = bernoulli, multinomial

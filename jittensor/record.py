@@ -1,0 +1,292 @@
+"""Recording: an operator and its operands in, a pending Tensor (or an in-place write) out."""
+
+from __future__ import annotations
+
+from .autograd.graph import attach, check_inplace, rebase
+from .autograd.modes import modes
+from .config import config
+from .graph.node import Node, Rule, Spec, Storage, spec_of, user_frame
+from .graph.ops import OPS, Op
+from .graph.rules import cast_rule, elementwise_rule, fill_rule, reduce_rule
+from .graph.shapes import broadcast_shapes, expand_strides, may_overlap_itself
+from .runtime.realize import PENDING, realize_all
+from .tensor import Tensor
+
+RULES: dict[tuple, Rule] = {}
+_new = object.__new__
+_limit = 256        # pending nodes at which the bounds are looked at again
+
+
+def make(rule: Rule, srcs: tuple, offsets: tuple | None = None, scalars: tuple = ()) -> Tensor:
+    """Records a node and returns a tensor over its (pending) storage."""
+    node = _new(Node)
+    node.rule, node.srcs, node.offsets, node.scalars = rule, srcs, offsets, scalars
+    node.index, node.base, node.out_offset = 0, None, 0
+    node.origin = user_frame()
+    spec = rule.spec
+    storage = Storage(None, spec.numel * spec.dtype.itemsize)
+    storage.node, node.storage = node, storage
+    PENDING.append(node)
+    out = _new(Tensor)
+    out.storage, out.spec, out.offset = storage, spec, 0
+    out._leaf = False
+    out._fn = out._grad = out._base = None
+    if len(PENDING) > _limit or config.eager:
+        bound_pending()
+    return out
+
+
+def bound_pending() -> None:
+    """Runs pending work when it is too much, or at once in eager mode."""
+    global _limit
+    if config.eager or len(PENDING) > config.max_pending_nodes:
+        realize_all()
+        _limit = 256
+        return
+    _limit = 2 * len(PENDING)
+    if sum(n.storage.nbytes for n in PENDING) > config.max_pending_bytes:
+        realize_all()
+        _limit = 256
+
+
+def source(x: Tensor):
+    """What a node that reads x now has to name."""
+    storage = x.storage
+    node = storage.node
+    if node is not None:
+        return node
+    if storage.block is None:
+        from .tensor import realize_storage
+        realize_storage(storage)
+    return storage
+
+
+def sources(tensors) -> tuple[tuple, tuple | None]:
+    """(srcs, offsets) of tensors."""
+    srcs = tuple([source(x) for x in tensors])
+    for x in tensors:
+        if x.offset:
+            return srcs, tuple([x.offset for x in tensors])
+    return srcs, None
+
+
+def finish(out: Tensor, tensors) -> Tensor:
+    """Runs an operation at once when it read memory that is seen from outside."""
+    for x in tensors:
+        external = x.storage.external
+        if external is not None:
+            if external():
+                realize_all()
+                return out
+            x.storage.external = None
+    return out
+
+
+# ── elementwise ───────────────────────────────────────────────────────────────────────────────
+def elementwise(op: Op, *operands, dtype=None) -> Tensor:
+    """Records an elementwise operator on tensors and Python scalars."""
+    key = (op, dtype, *[o.spec if isinstance(o, Tensor) else type(o) for o in operands])
+    rule = RULES.get(key)
+    if rule is None:
+        rule = RULES[key] = elementwise_rule(
+            op, tuple(o.spec if isinstance(o, Tensor) else scalar_type(o) for o in operands), dtype)
+    tensors = [o for o in operands if isinstance(o, Tensor)]
+    srcs, offsets = sources(tensors)
+    scalars = tuple([o for o in operands if not isinstance(o, Tensor)])
+    out = make(rule, srcs, offsets, scalars)
+    if modes.grad:
+        for x in tensors:
+            if x._leaf or x._fn is not None:
+                attach(out, op, operands)
+                break
+    return finish(out, tensors)
+
+
+def scalar_type(value) -> type:
+    """The Python type that a number promotes as; TypeError for anything else."""
+    for kind in (bool, int, float, complex):
+        if isinstance(value, kind):
+            return kind
+    try:
+        import numpy as np
+        if isinstance(value, np.generic):
+            return scalar_type(value.item())
+    except ImportError:
+        pass
+    raise TypeError(f"expected a Tensor or a number, not {type(value).__name__}")
+
+
+def cast(x: Tensor, dtype, strides=None) -> Tensor:
+    """A copy in another dtype, recorded (and differentiable)."""
+    key = ("cast", x.spec, dtype, strides)
+    rule = RULES.get(key)
+    if rule is None:
+        rule = RULES[key] = cast_rule(x.spec, dtype, strides)
+    srcs, offsets = sources((x,))
+    out = make(rule, srcs, offsets)
+    if modes.grad and (x._leaf or x._fn is not None) and dtype.category >= 2:
+        attach(out, OPS["cast"] if dtype is not x.dtype else OPS["clone"], (x,))
+    return finish(out, (x,))
+
+
+def fill(spec: Spec, value) -> Tensor:
+    """A tensor filled with a number."""
+    kind = scalar_type(value)
+    key = ("fill", spec, kind)
+    rule = RULES.get(key)
+    if rule is None:
+        rule = RULES[key] = fill_rule(spec, kind)
+    return make(rule, (), None, (value,))
+
+
+# ── reductions, composites, opaque operators ──────────────────────────────────────────────────
+def reduce(name: str, x: Tensor, dims=None, keepdim: bool = False, dtype=None) -> Tensor:
+    """Records a reduction."""
+    op = OPS[name]
+    key = (op, x.spec, dims, keepdim, dtype)
+    rule = RULES.get(key)
+    if rule is None:
+        rule = RULES[key] = reduce_rule(op, x.spec, dims, keepdim, dtype)
+    srcs, offsets = sources((x,))
+    out = make(rule, srcs, offsets)
+    if modes.grad and (x._leaf or x._fn is not None) and op.backward is not None:
+        attach(out, op, (x,), (rule.attrs[0], keepdim))
+    return finish(out, (x,))
+
+
+def apply(name: str, tensors: tuple, attrs: tuple = (), scalars: tuple = (), spec=None,
+          saved: tuple = ()) -> Tensor:
+    """Records a composite or opaque operator whose result has `spec` (a function making it)."""
+    op = OPS[name]
+    key = (op, attrs, *[x.spec for x in tensors], *[type(s) for s in scalars])
+    rule = RULES.get(key)
+    if rule is None:
+        slots = "".join("i" if isinstance(s, int) else "f" for s in scalars)
+        rule = RULES[key] = Rule(op, tuple(x.spec for x in tensors), spec(), attrs, slots)
+    srcs, offsets = sources(tensors)
+    out = make(rule, srcs, offsets, scalars)
+    if modes.grad and op.backward is not None:
+        for x in tensors:
+            if x._leaf or x._fn is not None:
+                attach(out, op, tensors, attrs + tuple(scalars))
+                break
+    return finish(out, tensors)
+
+
+# ── writes ────────────────────────────────────────────────────────────────────────────────────
+def write(x: Tensor, op: Op, *operands, attrs=None) -> Tensor:
+    """x becomes op(operands) in place; operands may be x itself."""
+    check_inplace(x)
+    key = ("write", op, x.spec, *[o.spec if isinstance(o, Tensor) else type(o) for o in operands])
+    rule = RULES.get(key)
+    if rule is None:
+        rule = RULES[key] = write_rule(x.spec, op, operands)
+    tensors = [o for o in operands if isinstance(o, Tensor)]
+    if may_conflict(x, tensors):
+        tensors = [t if same_view(t, x) else elementwise(OPS["clone"], t) for t in tensors]
+        pairs = iter(tensors)
+        operands = tuple(next(pairs) if isinstance(o, Tensor) else o for o in operands)
+        return write(x, op, *operands)
+    grads = modes.grad and (x._leaf or x._fn is not None or any(
+        t._leaf or t._fn is not None for t in tensors))
+    before = rebase.before(x, op, operands) if grads else None
+    srcs, offsets = sources(tensors)
+    scalars = tuple([o for o in operands if not isinstance(o, Tensor)])
+    store(x, rule, srcs, offsets, scalars)
+    x.storage.version += 1
+    if grads:
+        rebase.after(x, op, operands, before)
+    return x
+
+
+def write_rule(spec: Spec, op: Op, operands) -> Rule:
+    """The rule of an in-place elementwise write; PyTorch's errors where it does not fit."""
+    specs = tuple(o.spec if isinstance(o, Tensor) else scalar_type(o) for o in operands)
+    shapes = [s.shape for s in specs if s.__class__ is Spec]
+    shape = broadcast_shapes(*shapes, spec.shape)
+    if shape != spec.shape:
+        raise RuntimeError(f"output with shape {list(spec.shape)} doesn't match the broadcast "
+                           f"shape {list(shape)}")
+    if may_overlap_itself(spec.shape, spec.strides):
+        raise RuntimeError("unsupported operation: more than one element of the written-to "
+                           "tensor refers to a single memory location. Please clone() the "
+                           "tensor before performing the operation.")
+    if not shapes:
+        return Rule(op, (), spec, ("s" * len(specs), spec.dtype),
+                    "".join("i" if issubclass(s, int) else "f" for s in specs), writes=spec)
+    plain = elementwise_rule(op, specs)
+    if op.name not in ("cast", "fill", "clone"):
+        _check_cast(plain.spec.dtype, spec.dtype)
+    reads = tuple(
+        spec_of(r.dtype, spec.shape, expand_strides(r.shape, r.strides, spec.shape), r.device)
+        for r in plain.reads)
+    compute = plain.attrs[1]
+    return Rule(op, reads, spec, (plain.attrs[0], compute), plain.scalars, writes=spec)
+
+
+def _check_cast(have, want) -> None:
+    from .graph.ops import _scalar_name
+    if have.category > want.category:
+        raise RuntimeError(f"result type {_scalar_name(have)} can't be cast to the desired output "
+                           f"type {_scalar_name(want)}")
+
+
+def store(x: Tensor, rule: Rule, srcs, offsets, scalars) -> None:
+    """Records the write of x's region: a new value of a storage never realized, or an update."""
+    storage = x.storage
+    node = _new(Node)
+    node.rule, node.srcs, node.offsets, node.scalars = rule, srcs, offsets, scalars
+    node.origin = user_frame()
+    node.index, node.storage = 0, storage
+    whole = (storage.block is None and x.offset == 0 and x.spec.dense
+             and x.spec.nbytes == storage.nbytes and min(x.spec.strides, default=1) > 0)
+    if whole:
+        node.rule = _unwritten(rule)
+        node.base, node.out_offset = None, 0
+    else:
+        if storage.block is None and storage.node is None:
+            from .tensor import realize_storage
+            realize_storage(storage)
+        node.base = storage.node or storage
+        node.out_offset = x.offset
+    storage.node = node
+    PENDING.append(node)
+    if storage.external is not None:
+        if storage.external():
+            realize_all()
+        else:
+            storage.external = None
+    if len(PENDING) > _limit or config.eager:
+        bound_pending()
+
+
+_UNWRITTEN: dict[int, Rule] = {}
+
+
+def _unwritten(rule: Rule) -> Rule:
+    """The rule of a write that fills its whole storage anew."""
+    plain = _UNWRITTEN.get(rule.id)
+    if plain is None:
+        plain = _UNWRITTEN[rule.id] = Rule(rule.op, rule.reads, rule.spec, rule.attrs,
+                                           rule.scalars)
+    return plain
+
+
+def same_view(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors name the same elements in the same order."""
+    return (a.storage is b.storage and a.offset == b.offset and a.spec.shape == b.spec.shape
+            and a.spec.strides == b.spec.strides and a.spec.dtype is b.spec.dtype)
+
+
+def may_conflict(x: Tensor, tensors) -> bool:
+    """Whether an operand overlaps the written region without being the same view."""
+    from .graph.shapes import span
+    for t in tensors:
+        if t.storage is x.storage and not same_view(t, x):
+            low, high = span(x.spec.shape, x.spec.strides)
+            low2, high2 = span(t.spec.shape, t.spec.strides)
+            size, size2 = x.spec.dtype.itemsize, t.spec.dtype.itemsize
+            if not ((x.offset + high + 1) * size <= (t.offset + low2) * size2
+                    or (t.offset + high2 + 1) * size2 <= (x.offset + low) * size):
+                return True
+    return False

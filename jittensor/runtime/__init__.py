@@ -1,0 +1,1 @@
+"""Running it: memory blocks, threads, the driver that replays plans, and realize."""

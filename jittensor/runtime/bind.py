@@ -1,0 +1,137 @@
+"""Binding a plan: a Plan in, tables that the driver walks; addresses and scalars in, one run."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+
+from ..compiler.lower import LoopNest
+from ..compiler.plan import Plan
+from ..config import config
+from ..kernels.compile import kernel_address, stats
+from ..kernels.emit import emit
+from ..kernels.matmul import set_blas_threads
+from . import blocks, driver
+
+SLICE = 1 << 28          # bytes moved between two looks at Ctrl-C
+_sources: dict[LoopNest, str] = {}
+interrupted: list = []      # runs that a Ctrl-C stopped between two launches
+
+
+class Bound:
+    """The tables of a plan. Addresses handed to a run stand in this order: the slots, the
+    storages' own blocks, the output blocks, the arena."""
+
+    def __init__(self, plan: Plan, slots: int):
+        words: list[int] = []
+        moves: list[int] = []
+        float_moves: list[int] = []
+        steps: list[int] = []
+        self.storages = max((w[1][1] + 1 for launch in plan.launches for w in launch.words
+                             if isinstance(w, tuple) and w[0] == "address"
+                             and w[1][0] == "storage"), default=0)
+        start = {"slot": 0, "storage": slots, "out": slots + self.storages,
+                 "arena": slots + self.storages + len(plan.outputs)}
+        self.slices: list[int] = []
+        moved = 0
+        self.hosts: dict[int, object] = {}
+        for number, launch in enumerate(plan.launches):
+            base = len(words)
+            for word in launch.words:
+                at = len(words)
+                if isinstance(word, (int, np.integer)):
+                    words.append(int(word))
+                    continue
+                words.append(0)
+                if word[0] == "address":
+                    memory = word[1]
+                    moves += [at, start[memory[0]] + (memory[1] if memory[0] != "arena" else 0),
+                              word[2]]
+                elif word[0] == "const":
+                    words[at] = _bits(word[1], word[2])
+                elif word[1] == "i":
+                    moves += [at, word[2], 0]
+                else:
+                    float_moves += [at, word[2]]
+            steps += [address_of(launch.kernel), launch.total, launch.grain, base,
+                      int(launch.finish)]
+            moved += launch.moved
+            if moved > SLICE:
+                self.slices.append(number + 1)
+                moved = 0
+        n = len(plan.launches)
+        if not self.slices or self.slices[-1] != n:
+            self.slices.append(n)
+        self.words = np.array(words or [0], np.int64)
+        self.moves = np.array(moves or [0], np.int64)
+        self.float_moves = np.array(float_moves or [0], np.int64)
+        self.steps = np.array(steps or [0], np.int64)
+        self.table = np.array([self.words.ctypes.data, self.moves.ctypes.data, len(moves) // 3,
+                               self.float_moves.ctypes.data, len(float_moves) // 2,
+                               self.steps.ctypes.data, 0], np.int64)   # the last: launches done
+        self.address = self.table.ctypes.data
+        self.arena = plan.arena
+        self.launches = n
+        self.run = driver.runner()
+        self.blas = any(launch.blas for launch in plan.launches)
+
+
+def _bits(kind: str, value) -> int:
+    return int(value) if kind == "i" else int(np.array(value, np.float64).view(np.int64))
+
+
+def address_of(kernel) -> int:
+    """The machine code of a LoopNest, of a source text, or of an address itself."""
+    if isinstance(kernel, LoopNest):
+        source = _sources.get(kernel)
+        if source is None:
+            source = _sources[kernel] = emit(kernel)
+        return kernel_address(source)
+    return kernel if isinstance(kernel, int) else kernel_address(kernel)
+
+
+def run(bound: Bound, binding, outputs: list, done) -> None:
+    """One run: binds the tables and calls the driver, in slices if it is long, then `done()`.
+
+    After a Ctrl-C between two slices the rest runs at the next realize; the bound tables are
+    this run's until then.
+    """
+    addresses = binding.addresses
+    if bound.storages:
+        addresses = addresses + [s.block.address for s in binding.storages[:bound.storages]]
+    if outputs:
+        addresses = addresses + [b.address for b in outputs]
+    arena = None
+    if bound.arena:
+        arena = blocks.take(bound.arena)
+        addresses = addresses + [arena.address]
+    given = array("q", addresses)
+    floats = array("d", binding.floats)
+    state = [bound, given, floats, 0, (binding, outputs, arena), done]
+    stats.kernels_launched += bound.launches
+    _go(state)
+
+
+def _go(state: list) -> None:
+    bound, given, floats, first, _, done = state
+    threads = set_blas_threads(1) if bound.blas else 0
+    try:
+        for last in bound.slices:
+            if last > first:
+                bound.run(bound.address, given.buffer_info()[0], floats.buffer_info()[0], first,
+                          last, config.threads)
+    except KeyboardInterrupt:
+        state[3] = int(bound.table[6])
+        interrupted.append(state)
+        raise
+    finally:
+        if threads > 1:
+            set_blas_threads(threads)
+    done()
+
+
+def finish_interrupted() -> None:
+    """Runs what a Ctrl-C left of earlier runs."""
+    while interrupted:
+        _go(interrupted.pop(0))

@@ -1,0 +1,251 @@
+"""Realize: pending nodes in, their storages filled.
+
+Everything pending is one graph, in program order. Its key (rules, wiring, what is visible; no
+scalars, addresses or offsets of realized memory) finds the plan; the run binds addresses and
+scalars to the plan's tables and makes one native call.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import sys
+import threading
+from collections import OrderedDict
+
+from ..compiler.graph import Entry, Graph
+from ..compiler.plan import Plan, make_plan
+from ..config import config
+from ..graph.node import Node, Storage, where
+from ..kernels.compile import stats
+from . import blocks
+from .bind import Bound, finish_interrupted, interrupted, run
+
+PENDING: list[Node] = []     # every recorded node that has not run, in program order
+PLANS: OrderedDict = OrderedDict()
+MAX_PLANS = 2048
+lock = threading.RLock()
+_getrefcount = sys.getrefcount
+_VISIBLE = 3                 # references that a pending node's storage has from the engine alone
+_capture = None              # set by `compile`: called with (plan, binding) of each run
+
+
+class Binding:
+    """What one run of a plan is given: addresses, scalars, storages."""
+
+    __slots__ = ("addresses", "floats", "storages", "nodes", "kept")
+
+    def __init__(self):
+        self.addresses: list[int] = []
+        self.floats: list[float] = []
+        self.storages: list[Storage] = []
+        self.nodes: list[Node] = []
+        self.kept: list[int] = []
+
+
+def realize_all() -> None:
+    """Runs everything that is pending."""
+    if not PENDING and not interrupted:
+        return
+    with lock:
+        finish_interrupted()
+        nodes = PENDING[:]
+        if not nodes:
+            return
+        del PENDING[:len(nodes)]
+        key, binding = snapshot(nodes)
+        if key is None:
+            return
+        plan = PLANS.get(key)
+        if plan is None:
+            try:
+                plan = PLANS[key] = make_plan(record(binding), config.fusion)
+            except BaseException:
+                PENDING[:0] = nodes
+                raise
+            stats.plans_built += 1
+            if len(PLANS) > MAX_PLANS:
+                PLANS.popitem(last=False)
+        elif stats.realizes % 64 == 0:
+            PLANS.move_to_end(key)
+        stats.realizes += 1
+        execute(plan, binding)
+
+
+def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
+    """The plan key of pending nodes, and what a run would be bound to."""
+    binding = Binding()
+    binding.nodes = nodes
+    addresses, floats, storages = binding.addresses, binding.floats, binding.storages
+    kept = binding.kept
+    known: dict[int, int] = {}
+    key: list = [config.fusion]
+    add = key.append
+    written: set[int] | None = None
+    for i, node in enumerate(nodes):
+        node.index = i
+        rule = node.rule
+        add(rule.id)
+        offsets = node.offsets
+        for k, source in enumerate(node.srcs):
+            if source.__class__ is Node and source.index < 0:
+                node.srcs = tuple(_settled(s) for s in node.srcs)
+                source = node.srcs[k]
+            if source.__class__ is Node:
+                add(source.index)
+                if offsets is not None and offsets[k]:
+                    add(("o", offsets[k]))
+            else:
+                at = known.get(id(source))
+                if at is None:
+                    at = known[id(source)] = len(storages)
+                    storages.append(source)
+                add(-1 - at)
+                if offsets is None:
+                    addresses.append(source.block.address)
+                else:
+                    addresses.append(
+                        source.block.address + offsets[k] * rule.reads[k].dtype.itemsize)
+        if rule.scalars:
+            for kind, value in zip(rule.scalars, node.scalars, strict=True):
+                if kind == "i":
+                    addresses.append(value)
+                else:
+                    floats.append(value)
+        storage = node.storage
+        base = node.base
+        if base is not None:
+            base = node.base = _settled(base)
+            if base.__class__ is Node:
+                add(("b", base.index, node.out_offset))
+            else:
+                at = known.get(id(base))
+                if at is None:
+                    at = known[id(base)] = len(storages)
+                    storages.append(base)
+                add(("b", -1 - at))
+                addresses.append(
+                    base.block.address + node.out_offset * rule.writes.dtype.itemsize)
+                written = written or set()
+                written.add(at)
+            kept.append(i)
+        elif storage.node is node and _getrefcount(storage) > _VISIBLE:
+            kept.append(i)
+    if not kept:
+        publish_nodes(nodes)
+        return None, binding
+    add(tuple(kept))
+    if written:
+        add(_overlaps(nodes, known, written))
+    return tuple(key), binding
+
+
+def _settled(source):
+    """A source, or the storage of one that has run meanwhile."""
+    return source.storage if source.__class__ is Node and source.index < 0 else source
+
+
+def _overlaps(nodes, known, written) -> tuple:
+    """Relative offsets of all accesses to storages that are written in place."""
+    first: dict[int, int] = {}
+    out = []
+    for node in nodes:
+        sources = list(zip(node.srcs, node.offsets or (0,) * len(node.srcs), strict=True))
+        if node.base is not None:
+            sources.append((node.base, node.out_offset))
+        for source, offset in sources:
+            at = known.get(id(source)) if source.__class__ is Storage else None
+            if at in written:
+                out.append(offset - first.setdefault(at, offset))
+    return tuple(out)
+
+
+def record(binding: Binding) -> Graph:
+    """The compiler's graph of pending nodes: the same walk as `snapshot`, in full."""
+    graph = Graph()
+    known = {id(s): k for k, s in enumerate(binding.storages)}
+    address_slot = float_slot = 0
+    kept = set(binding.kept)
+    first: dict[int, int] = {}
+
+    def external(source, offset: int) -> tuple[int, int]:
+        at = known[id(source)]
+        return -1 - at, offset - first.setdefault(at, offset)
+
+    for i, node in enumerate(binding.nodes):
+        rule = node.rule
+        offsets = node.offsets or (0,) * len(node.srcs)
+        srcs, offs, slots, scalars = [], [], [], []
+        for source, offset in zip(node.srcs, offsets, strict=True):
+            if source.__class__ is Node:
+                srcs.append(source.index)
+                offs.append(offset)
+                slots.append(-1)
+            else:
+                at, relative = external(source, offset)
+                srcs.append(at)
+                offs.append(relative)
+                slots.append(address_slot)
+                address_slot += 1
+        for kind in rule.scalars:
+            if kind == "i":
+                scalars.append(("i", address_slot))
+                address_slot += 1
+            else:
+                scalars.append(("f", float_slot))
+                float_slot += 1
+        entry = Entry(rule.op, rule.reads, tuple(srcs), tuple(offs), tuple(slots),
+                      tuple(scalars), rule.attrs, rule.spec, i in kept, origin=node.origin)
+        if node.base is not None:
+            entry.writes, entry.out_offset = rule.writes, node.out_offset
+            if node.base.__class__ is Node:
+                entry.base = node.base.index
+            else:
+                entry.base, entry.out_offset = external(node.base, node.out_offset)
+                entry.out_slot = address_slot
+                address_slot += 1
+        graph.entries.append(entry)
+    graph.externals = len(binding.storages)
+    return graph
+
+
+def execute(plan: Plan, binding: Binding) -> None:
+    """Runs a plan and publishes its results to the storages."""
+    bound = plan.bound
+    if bound is None:
+        bound = plan.bound = Bound(plan, len(binding.addresses))
+    outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
+    if _capture is not None:
+        _capture(plan, binding)
+    run(bound, binding, outputs, lambda: publish(plan, binding, outputs))
+
+
+def publish(plan: Plan, binding: Binding, outputs: list) -> None:
+    """Hands the output blocks to their storages and drops the nodes."""
+    nodes = binding.nodes
+    for (entry, _), block in zip(plan.outputs, outputs, strict=True):
+        nodes[entry].storage.block = block
+    publish_nodes(nodes)
+
+
+def publish_nodes(nodes: list[Node]) -> None:
+    """Marks nodes as run."""
+    for node in nodes:
+        storage = node.storage
+        if storage.node is node:
+            storage.node = None
+        node.index = -1          # done: whoever still names the node means its storage
+        node.srcs = ()
+        node.base = None
+
+
+def fork_prepare() -> None:
+    """Before a fork: nothing is left pending that both processes would run."""
+    realize_all()
+    lock.acquire()
+
+
+os.register_at_fork(before=fork_prepare, after_in_parent=lambda: lock.release(),
+                    after_in_child=lambda: lock.release())
+
+__all__ = ["PENDING", "array", "where", "realize_all"]
