@@ -20,6 +20,9 @@ from .tensor import Tensor
 from .views import *  # noqa: F403
 
 
+_any, _range = any, range     # the functions below take the builtins' names
+
+
 def into(out: Tensor | None, result: Tensor) -> Tensor:
     """`result`, or `out` with the result written to it (resized when its shape differs)."""
     if out is None:
@@ -67,7 +70,7 @@ def from_row(op: Op):
             raise TypeError(f"{op.name}() takes {len(args)} positional arguments but "
                             f"{len(values)} were given")
         checked = [_operand(v, op, a) for v, a in zip(values, args, strict=True)]
-        if not any(isinstance(v, Tensor) for v in checked):
+        if not _any(isinstance(v, Tensor) for v in checked):
             raise TypeError(f"{op.name}(): argument '{args[0]}' (position 1) must be Tensor, not "
                             f"{type(values[0]).__name__}")
         return into(out, record(op, *checked))
@@ -146,7 +149,7 @@ divide = true_divide = div
 
 def check_divisor(a, b) -> None:
     """Integer division by zero raises at once."""
-    if any(getattr(x, "dtype", dt.float32 if isinstance(x, float) else dt.int64).category >= 2
+    if _any(getattr(x, "dtype", dt.float32 if isinstance(x, float) else dt.int64).category >= 2
            for x in (a, b)):
         return
     zero = bool((b._array() == 0).any()) if isinstance(b, Tensor) else b == 0
@@ -198,7 +201,7 @@ def square(input, *, out=None) -> Tensor:
 
 def float_power(input, exponent, *, out=None) -> Tensor:
     """input ** exponent in float64."""
-    complex_ = any(getattr(v, "dtype", None) is not None and v.dtype.is_complex
+    complex_ = _any(getattr(v, "dtype", None) is not None and v.dtype.is_complex
                    or isinstance(v, complex) for v in (input, exponent))
     wide = dt.complex128 if complex_ else dt.float64
     a = input.to(wide) if isinstance(input, Tensor) else wide.numpy.type(input).item()

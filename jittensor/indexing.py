@@ -9,6 +9,7 @@ from .graph import dtypes as dt
 from .graph.node import spec_of
 from .graph.ops import OPS
 from .graph.shapes import broadcast_shapes
+from .kernels import gather  # noqa: F401  (fills the table of opaque operators)
 from .record import apply, cast, write
 from .tensor import Tensor, from_array
 

@@ -20,19 +20,19 @@ class GradNode:
     """
 
     __slots__ = ("op", "edges", "operands", "specs", "attrs", "outcome", "sequence", "versions",
-                 "freed", "hooks", "origin", "outputs", "metadata", "retained", "__weakref__")
+                 "freed", "hooks", "origin", "outputs", "label", "retained", "__weakref__")
 
     def __init__(self):
         self.sequence = next(_sequence)
         self.freed = False
         self.hooks = self.outcome = self.retained = None
         self.operands = self.versions = self.edges = self.specs = self.attrs = ()
-        self.outputs = 1
+        self.outputs, self.label = 1, ""
 
     # ── what users see ────────────────────────────────────────────────────────────────────────
     def name(self) -> str:
         """PyTorch's name of the node."""
-        return self.op.grad_name
+        return self.label or self.op.grad_name
 
     @property
     def next_functions(self) -> tuple:
@@ -209,13 +209,9 @@ def attach(out: Tensor, op: Op, operands: tuple, attrs: tuple = ()) -> None:
 
 
 class ViewNode(GradNode):
-    """The autograd node of a view: `back(grad)` puts a gradient into the operand's shape, and
-    `again(x)` takes the same view of a tensor."""
+    """The autograd node of a view: `back(grad)` puts a gradient into the operand's shape."""
 
-    __slots__ = ("label", "back", "again")
-
-    def name(self) -> str:
-        return self.label
+    __slots__ = ("back",)
 
     def apply(self, grad):
         return [fit(self.back(grad), self.specs[0])]

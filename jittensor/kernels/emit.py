@@ -43,7 +43,7 @@ class Kernel:
         self.constants: dict[str, str] = {}
         self.lines: list[str] = []
         self.depth = 1
-        self.fresh = (f"t{k}" for k in count())
+        self.fresh = (f"v{k}" for k in count())
         self.slots = {
             k: s for s, k in enumerate(k for k, o in enumerate(nest.operands) if "w" in o.mode)
         }

@@ -40,7 +40,7 @@ class Formulas:
     def __init__(self, lines: list[str], imports: set[str], constants: dict[str, str], names=None):
         self.lines, self.imports, self.constants = lines, imports, constants
         self.seen: dict[str, str] = {}
-        self.names = names if names is not None else iter(f"t{k}" for k in range(1 << 30))
+        self.names = names if names is not None else iter(f"v{k}" for k in range(1 << 30))
 
     # ── steps ─────────────────────────────────────────────────────────────────────────────────
     def step(self, text: str) -> str:
