@@ -109,7 +109,7 @@ def _inplace_function(name: str):
     """`x.name_(...)` as x = name(x, ...), written back."""
     def method(self, *args, **named):
         check_inplace(self)
-        function = getattr(F, name)
+        function = getattr(F, name, None) or getattr(indexing, name)
         result = function(self, *args, **named)
         if result.shape != self.shape:
             raise RuntimeError(f"output with shape {list(self.shape)} doesn't match the broadcast "
@@ -688,6 +688,8 @@ METHODS = {
     "pin_memory": lambda x, device=None: x, "share_memory_": lambda x: x,
     "is_shared": lambda x: False, "is_set_to": lambda x, y: (
         x.storage is y.storage and x.spec is y.spec and x.offset == y.offset),
+    "index_add": indexing.index_add, "index_copy": indexing.index_copy,
+    "index_select": indexing.index_select,
     "_softmax_grad": lambda g, y, dim: F.apply("_softmax_grad", (g, y), (dim,),
                                                spec=lambda: spec_of(y.dtype, y.shape)),
     "_log_softmax_grad": lambda g, y, dim: F.apply("_log_softmax_grad", (g, y), (dim,),
@@ -723,7 +725,7 @@ def install() -> None:
                 if op.inplace and name.isidentifier():
                     setattr(Tensor, name + "_", _inplace_row(op))
     for name in SELF_MADE:
-        if hasattr(F, name):
+        if hasattr(F, name) or hasattr(indexing, name):
             setattr(Tensor, name + "_", _inplace_function(name))
     for name, value in {**OPERATORS, **METHODS, **PROPERTIES}.items():
         setattr(Tensor, name, value)

@@ -35,7 +35,7 @@ class Generator:
             raise RuntimeError("Overflow when unpacking long long")
         self._seed = seed & 0xFFFF_FFFF_FFFF_FFFF
         with lock:
-            self.draws.seed(self._seed)
+            self.draws.manual_seed(self._seed)
         return self
 
     def seed(self) -> int:
