@@ -680,22 +680,23 @@ def nll_loss(input, target, weight=None, reduction: str = "mean",
     classes = last.shape[-1]
     _check_targets(target, classes, ignore_index)
     places = _places(classes, target.dtype)
-    picked = apply("_pick", (last, target, places), (None,),
-                   spec=lambda: spec_of(input.dtype, target.shape))
-    losses = -picked
+    kind = reduction if weight is None else "none"
+    losses = _nll(last, target, places, kind, ignore_index)
     if weight is None:
-        if reduction == "none":
-            return losses
-        total = losses.sum()
-        if reduction == "sum":
-            return total
-        return total / (target != ignore_index).sum()
+        return losses
     safe = target.clamp(0, classes - 1)
     scale = embedding(safe.to(dt.int64), weight) * (target != ignore_index)
     losses = losses * scale
     if reduction == "none":
         return losses
     return losses.sum() if reduction == "sum" else losses.sum() / scale.sum()
+
+
+def _nll(last, target, places, reduction: str, ignore_index: int) -> Tensor:
+    """The loss of class indices over the last dim."""
+    shape = tuple(target.shape) if reduction == "none" else ()
+    return apply("nll_loss", (last, target, places), (reduction, int(ignore_index)),
+                 spec=lambda: spec_of(last.dtype, shape))
 
 
 def _check_targets(target: Tensor, classes: int, ignore_index: int) -> None:

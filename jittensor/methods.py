@@ -697,6 +697,11 @@ METHODS = {
     "_layer_norm_grad": lambda g, inputs, dims, eps: F.apply(
         "_layer_norm_grad", inputs, (dims, eps),
         spec=lambda: spec_of(inputs[1].dtype, inputs[1].shape)),
+    "_nll_loss_grad": lambda g, target, places, spec, reduction, ignore: F.apply(
+        "_nll_loss_grad", (g, target, places), (reduction, ignore, spec.shape),
+        spec=lambda: spec_of(spec.dtype, spec.shape)),
+    "_nll_picked": lambda g, target, places, reduction, ignore: F._nll(
+        g, target, places, reduction, ignore),
     "_layer_normed": lambda x, dims, eps: F.apply(
         "_layer_normed", (x,), (dims, eps), spec=lambda: spec_of(x.dtype, x.shape)),
 }

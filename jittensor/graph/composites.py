@@ -232,20 +232,56 @@ composite("_layer_norm_grad", _layer_norm_grad, _layer_norm_grad_backward, saves
           grad_name="NativeLayerNormBackwardBackward0")
 
 
-# ── picking one element a row (cross-entropy) ─────────────────────────────────────────────────
-def _pick(b, x, target, places, ignore):
-    """x[i, target[i]] over the last dim; 0 where the target is `ignore`."""
-    shape = x.spec.shape
-    chosen = b.map("eq", places.expand(shape), target.view((*target.spec.shape, 1),
-                   (*target.spec.strides, 1)).expand(shape))
-    return b.reduce("sum", b.map("_where_grad", x, chosen), (len(shape) - 1,), False, x.spec.dtype)
+# ── negative log-likelihood: one element a row ────────────────────────────────────────────────
+def _chosen(b, target, places, shape, ignore):
+    """Where the last dim's place is the row's target, and the target is not `ignore`."""
+    column = target.view((*target.spec.shape, 1), (*target.spec.strides, 1))
+    hit = b.map("eq", places.expand(shape), column.expand(shape))
+    return b.map("logical_and", hit, b.map("ne", column, ignore).expand(shape))
 
 
-def _pick_backward(node, grad):
-    target, places = node.saved(1), node.saved(2)
-    chosen = target.unsqueeze(-1) == places
-    return [(grad.unsqueeze(-1) * chosen), None, None]
+def _counted(b, target, ignore, dtype):
+    """How many targets count, in the losses' dtype."""
+    valid = b.cast(b.map("ne", target, ignore), dtype)
+    return b.reduce("sum", valid, tuple(range(len(target.spec.shape))), False)
 
 
-composite("_pick", _pick, _pick_backward, saves=(1, 2), grad_name="NllLossBackward0")
+def _nll_loss(b, x, target, places, reduction, ignore):
+    shape, dtype = x.spec.shape, x.spec.dtype
+    picked = b.map("_where_grad", x, _chosen(b, target, places, shape, ignore))
+    losses = b.map("neg", b.reduce("sum", picked, (len(shape) - 1,), False))
+    if reduction == "none":
+        return losses
+    total = b.reduce("sum", losses, tuple(range(len(losses.spec.shape))), False)
+    if reduction == "sum":
+        return total
+    return b.map("div", total, _counted(b, target, ignore, dtype))
+
+
+def _nll_loss_backward(node, grad):
+    return [grad._nll_loss_grad(node.saved(1), node.saved(2), node.specs[0], *node.attrs), None,
+            None]
+
+
+composite("nll_loss", _nll_loss, _nll_loss_backward, saves=(1, 2), grad_name="NllLossBackward0")
+
+
+def _nll_loss_grad(b, grad, target, places, reduction, ignore, shape):
+    dtype = grad.spec.dtype
+    scale = b.map("neg", grad)
+    if reduction == "mean":
+        scale = b.map("div", scale, _counted(b, target, ignore, dtype))
+    if reduction == "none":
+        scale = scale.view((*scale.spec.shape, 1), (*scale.spec.strides, 1))
+    return b.map("_where_grad", scale.expand(shape), _chosen(b, target, places, shape, ignore))
+
+
+def _nll_loss_grad_backward(node, grad):
+    reduction, ignore, shape = node.attrs
+    target = node.saved(1)
+    return [grad._nll_picked(target, node.saved(2), reduction, ignore), None, None]
+
+
+composite("_nll_loss_grad", _nll_loss_grad, _nll_loss_grad_backward, saves=(1, 2),
+          grad_name="NllLossBackwardBackward0")
 del dt

@@ -177,7 +177,12 @@ def _backward(node, grad):
     if node.edges[0] is not None:
         left = (grad @ b.mH).sum_to_size(node.specs[0].shape)
     if node.edges[1] is not None:
-        right = (a.mH @ grad).sum_to_size(node.specs[1].shape)
+        # in the layout of b, so that the gradient of a transposed weight needs no transposing
+        if node.specs[1].strides[-2] == 1 and node.specs[1].strides[-1] != 1:
+            right = (grad.mT @ a.conj()).mT
+        else:
+            right = a.mH @ grad
+        right = right.sum_to_size(node.specs[1].shape)
     return [left, right]
 
 

@@ -1,0 +1,242 @@
+"""Elementwise functions with arguments of their own: tensors and numbers in, tensors out."""
+
+from __future__ import annotations
+
+from ..graph import dtypes as dt
+from ..graph.dtypes import Default
+from ..graph.ops import OPS
+from ..record import elementwise as record
+from ..tensor import Tensor
+from .rows import into, operand, title
+
+
+def add(input, other, *, alpha=1, out=None) -> Tensor:
+    """input + alpha * other."""
+    other = operand(other, OPS["add"], "other")
+    if alpha == 1:
+        return into(out, record(OPS["add"], input, other))
+    return into(out, record(OPS["add_scaled"], input, other, alpha))
+
+
+def sub(input, other, *, alpha=1, out=None) -> Tensor:
+    """input - alpha * other."""
+    other = operand(other, OPS["sub"], "other")
+    _no_bool_minus(input, other)
+    if alpha == 1:
+        return into(out, record(OPS["sub"], input, other))
+    return into(out, record(OPS["sub_scaled"], input, other, alpha))
+
+
+subtract = sub
+
+
+def _no_bool_minus(a, b) -> None:
+    if getattr(a, "dtype", None) is dt.bool_ or getattr(b, "dtype", None) is dt.bool_:
+        both = getattr(a, "dtype", None) is getattr(b, "dtype", None)
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` "
+            "or `logical_xor()` operator instead." if both else
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+            "trying to invert a mask, use the `~` or `logical_not()` operator instead.")
+
+
+def rsub(input, other, *, alpha=1) -> Tensor:
+    """other - alpha * input."""
+    _no_bool_minus(input, other)
+    if alpha != 1:
+        input = input * alpha
+    return record(OPS["rsub"], input, other)
+
+
+def div(input, other, *, rounding_mode: str | None = None, out=None) -> Tensor:
+    """input / other; `rounding_mode` 'floor' or 'trunc' rounds the quotient."""
+    other = operand(other, OPS["div"], "other")
+    if rounding_mode is None:
+        return into(out, record(OPS["div"], input, other))
+    if rounding_mode == "floor":
+        return into(out, floor_divide(input, other))
+    if rounding_mode != "trunc":
+        raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' "
+                           f"but found '{rounding_mode}'")
+    check_divisor(input, other)
+    return into(out, record(OPS["div_trunc"], input, other))
+
+
+divide = true_divide = div
+
+
+def check_divisor(a, b) -> None:
+    """Integer division by zero raises at once."""
+    if any(getattr(x, "dtype", dt.float32 if isinstance(x, float) else dt.int64).category >= 2
+           for x in (a, b)):
+        return
+    zero = bool((b._array() == 0).any()) if isinstance(b, Tensor) else b == 0
+    if zero and (not isinstance(a, Tensor) or a.numel()):
+        raise RuntimeError("ZeroDivisionError")
+
+
+def _dividing(name: str):
+    def function(input, other, *, out=None) -> Tensor:
+        other = operand(other, OPS[name], "other")
+        check_divisor(input, other)
+        return into(out, record(OPS[name], input, other))
+
+    function.__name__ = name
+    function.__doc__ = f"Elementwise {name}; integer division by zero is a RuntimeError."
+    return function
+
+
+floor_divide, remainder, fmod = map(_dividing, ("floor_divide", "remainder", "fmod"))
+_POWERS = {2: "square", 3: "cube", 0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal", 1: "clone"}
+
+
+def pow(input, exponent, *, out=None) -> Tensor:
+    """input ** exponent."""
+    exponent = operand(exponent, OPS["pow"], "exponent")
+    if not isinstance(exponent, Tensor):
+        floating = input.dtype.category >= 2
+        if isinstance(exponent, int) and exponent < 0 and not floating:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if exponent == 0 and not isinstance(exponent, (bool, complex)) and floating and (
+                isinstance(exponent, int)):
+            return into(out, record(OPS["mul"], input, 0).fill_(1) if not _needs(input)
+                        else record(OPS["pow"], input, exponent))
+        special = _POWERS.get(exponent) if not isinstance(exponent, (bool, complex)) else None
+        if special and (floating or special in ("square", "cube")) and not (
+                not floating and isinstance(exponent, float)):
+            return into(out, record(OPS[special], input))
+    return into(out, record(OPS["pow"], input, exponent))
+
+
+def _needs(x: Tensor) -> bool:
+    return x._leaf or x._fn is not None
+
+
+def square(input, *, out=None) -> Tensor:
+    """input * input."""
+    return pow(input, 2, out=out)
+
+
+def float_power(input, exponent, *, out=None) -> Tensor:
+    """input ** exponent in float64."""
+    complex_ = any(getattr(v, "dtype", None) is not None and v.dtype.is_complex
+                   or isinstance(v, complex) for v in (input, exponent))
+    wide = dt.complex128 if complex_ else dt.float64
+    a = input.to(wide) if isinstance(input, Tensor) else wide.numpy.type(input).item()
+    b = exponent.to(wide) if isinstance(exponent, Tensor) else wide.numpy.type(exponent).item()
+    return into(out, pow(a, b) if isinstance(a, Tensor) else record(OPS["pow"], a, b))
+
+
+def addcmul(input, tensor1, tensor2, *, value=1, out=None) -> Tensor:
+    """input + value * tensor1 * tensor2."""
+    return into(out, record(OPS["addcmul"], input, tensor1, tensor2, value))
+
+
+def addcdiv(input, tensor1, tensor2, *, value=1, out=None) -> Tensor:
+    """input + value * tensor1 / tensor2."""
+    if dt.result_type([input.dtype, tensor1.dtype, tensor2.dtype], [], []).category < 2:
+        raise RuntimeError("Integer division with addcdiv is no longer supported, and in a future "
+                           "release addcdiv will perform a true division of tensor1 and tensor2.")
+    return into(out, record(OPS["addcdiv"], input, tensor1, tensor2, value))
+
+
+def lerp(input, end, weight, *, out=None) -> Tensor:
+    """input + weight * (end - input)."""
+    for other in (end, weight):
+        if isinstance(other, Tensor) and other.dtype is not input.dtype:
+            raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype "
+                               f"{other.dtype}")
+    return into(out, record(OPS["lerp"], input, end, weight))
+
+
+def clamp(input, min=None, max=None, *, out=None) -> Tensor:
+    """Values limited to min..max."""
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if max is None:
+        return into(out, record(OPS["clamp_min"], input, min))
+    if min is None:
+        return into(out, record(OPS["clamp_max"], input, max))
+    return into(out, record(OPS["clamp"], input, min, max))
+
+
+clip = clamp
+
+
+def where(condition, input=None, other=None, *, out=None):
+    """`input` where the condition holds, else `other`; with a condition alone, its indices."""
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    return into(out, record(OPS["where"], condition, input, other))
+
+
+def masked_fill(input, mask, value) -> Tensor:
+    """`value` where the mask holds."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got "
+                           f"tensor with {value.ndim} dimension(s).")
+    return record(OPS["masked_fill"], input, mask, value)
+
+
+def round(input, *, decimals: int = 0, out=None) -> Tensor:
+    """To the nearest integer (or decimal), halves to even."""
+    if decimals == 0:
+        return into(out, record(OPS["round"], input))
+    if decimals < 0:
+        return into(out, record(OPS["round"], input / 10.0 ** -decimals) * 10.0 ** -decimals)
+    return into(out, record(OPS["round_decimals"], input, 10.0 ** decimals))
+
+
+def logit(input, eps: float | None = None, *, out=None) -> Tensor:
+    """log(x / (1 - x)), x limited to eps..1 - eps when given."""
+    if eps is not None:
+        input = clamp(input, eps, 1 - eps)
+    return into(out, record(OPS["logit"], input))
+
+
+special_logit = logit
+
+
+def nan_to_num(input, nan: float = 0.0, posinf=None, neginf=None, *, out=None) -> Tensor:
+    """NaN and infinities replaced by numbers (the dtype's largest by default)."""
+    if input.dtype.category < 2:
+        return into(out, input.clone())
+    from ..numeric import finfo
+    info = finfo(input.dtype)
+    return into(out, record(OPS["nan_to_num"], input, nan if nan is not None else 0.0,
+                            info.max if posinf is None else posinf,
+                            info.min if neginf is None else neginf))
+
+
+def isclose(input, other, rtol: float = 1e-05, atol: float = 1e-08,
+            equal_nan: bool = False) -> Tensor:
+    """|input - other| <= atol + rtol * |other|."""
+    if input.dtype is not other.dtype:
+        raise RuntimeError(f"{title(input)} did not match {title(other)}")
+    close = input == other
+    if equal_nan and input.dtype.category >= 2:
+        close = close | ((input != input) & (other != other))
+    if rtol == 0 and atol == 0:
+        return close
+    a, b = (input, other) if input.dtype.category >= 2 else (input.to(Default.float_),
+                                                              other.to(Default.float_))
+    error = (a - b).abs()
+    return close | (error.isfinite() & (error <= (b * rtol).abs() + atol))
+
+
+def allclose(input, other, rtol: float = 1e-05, atol: float = 1e-08,
+             equal_nan: bool = False) -> bool:
+    """Whether all elements are close."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all().item())
+
+
+def equal(input, other) -> bool:
+    """Whether two tensors have the same shape and values."""
+    return input.shape == other.shape and bool((input == other).all().item())
+
+
+def isreal(input) -> Tensor:
+    """Whether the imaginary part is zero."""
+    if input.dtype.is_complex:
+        return input.imag == 0
+    return record(OPS["isfinite"], input) | True

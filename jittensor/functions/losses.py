@@ -1,0 +1,97 @@
+"""Losses and look-ups of classes: predictions and targets in, losses out."""
+
+from __future__ import annotations
+
+from .. import views
+from ..creation import zeros
+from ..graph import dtypes as dt
+from ..graph.dtypes import DType
+from ..graph.node import spec_of
+from ..record import apply
+from ..tensor import Tensor
+from .rows import title
+
+
+def embedding(input, weight, padding_idx: int | None = None) -> Tensor:
+    """Rows of `weight` named by `input`."""
+    from ..indexing import index_select
+    if input.dtype not in (dt.int64, dt.int32):
+        raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following "
+                           "scalar types: Long, Int; but got "
+                           f"{input.type()} instead (while checking arguments for embedding)")
+    flat = index_select(weight, 0, views.reshape(input, -1))
+    return views.view(flat, *input.shape, *weight.shape[1:])
+
+
+def nll_loss(input, target, weight=None, reduction: str = "mean",
+             ignore_index: int = -100) -> Tensor:
+    """-input[i, target[i]] for log-probabilities [N, C], [C] or [N, C, d...] and class indices."""
+    from ..indexing import check_range
+    if input.ndim == 0 or input.ndim == 1 and target.ndim > 0:
+        raise ValueError(f"Expected 0D target for 1D input, but got {target.ndim}D")
+    if input.ndim >= 2 and (target.ndim != input.ndim - 1 or tuple(target.shape) != (
+            input.shape[0], *input.shape[2:])):
+        if target.ndim and input.shape[0] != target.shape[0]:
+            raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target "
+                             f"batch_size ({target.shape[0]}).")
+        raise RuntimeError(f"Expected target size {[input.shape[0], *input.shape[2:]]}, got "
+                           f"{list(target.shape)}")
+    if target.dtype not in (dt.int64, dt.uint8, dt.int32):
+        raise RuntimeError('"nll_loss_out_frame" not implemented for \''
+                           f"{title(target)}'")
+    last = input if input.ndim <= 2 else views.movedim(input, 1, -1)
+    classes = last.shape[-1]
+    _check_targets(target, classes, ignore_index)
+    places = _places(classes, target.dtype)
+    kind = reduction if weight is None else "none"
+    losses = _nll(last, target, places, kind, ignore_index)
+    if weight is None:
+        return losses
+    safe = target.clamp(0, classes - 1)
+    scale = embedding(safe.to(dt.int64), weight) * (target != ignore_index)
+    losses = losses * scale
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.sum() / scale.sum()
+
+
+def _nll(last, target, places, reduction: str, ignore_index: int) -> Tensor:
+    """The loss of class indices over the last dim."""
+    shape = tuple(target.shape) if reduction == "none" else ()
+    return apply("nll_loss", (last, target, places), (reduction, int(ignore_index)),
+                 spec=lambda: spec_of(last.dtype, shape))
+
+
+def _check_targets(target: Tensor, classes: int, ignore_index: int) -> None:
+    if not target.numel():
+        return
+    values = target._array()
+    bad = ((values < 0) | (values >= classes)) & (values != ignore_index)
+    if bad.any():
+        raise IndexError(f"Target {int(values[bad].reshape(-1)[0])} is out of bounds.")
+
+
+_PLACES: dict = {}
+
+
+def _places(count: int, dtype: DType) -> Tensor:
+    """0..count - 1, kept for reuse."""
+    key = (count, dtype)
+    if key not in _PLACES:
+        from ..creation import arange
+        if len(_PLACES) > 64:
+            _PLACES.clear()
+        _PLACES[key] = arange(count, dtype=dtype)
+    return _PLACES[key]
+
+
+def dropout(input, p: float = 0.5, training: bool = True) -> Tensor:
+    """In training, zeroes elements with probability p and scales the rest by 1 / (1 - p)."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0 or not input.numel():
+        return input
+    if p == 1:
+        return input * zeros(input.shape, dtype=input.dtype)
+    from ..random import dropout_mask
+    return input * dropout_mask(input.shape, p, input.dtype)

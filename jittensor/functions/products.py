@@ -1,0 +1,101 @@
+"""Products of vectors, matrices and batches: tensors in, a tensor out."""
+
+from __future__ import annotations
+
+from .. import views
+from ..creation import zeros
+from ..graph import dtypes as dt
+from ..graph.node import spec_of
+from ..graph.ops import OPS
+from ..graph.shapes import broadcast_shapes, contiguous_strides
+from ..kernels import matmul as _matmul_kernel
+from ..record import apply, cast
+from ..record import elementwise as record
+from ..tensor import Tensor
+from .rows import into
+
+
+def _for_blas(x: Tensor) -> Tensor:
+    """x, copied when its strides do not suit the BLAS."""
+    if _matmul_kernel.layout(x.spec) is None:
+        return cast(x, x.dtype, contiguous_strides(x.shape))
+    return x
+
+
+def matmul_2d(a: Tensor, b: Tensor) -> Tensor:
+    """[..., m, k] @ [..., k, n] with broadcast leading dims."""
+    if a.dtype is not b.dtype:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: "
+                           f"{_c_name(a)} != {_c_name(b)}")
+    if a.dtype in (dt.float16, dt.bfloat16):
+        return cast(matmul_2d(a.to(dt.float32), b.to(dt.float32)), a.dtype)
+    if a.dtype is dt.bool_:
+        raise RuntimeError('"addmm_impl_cpu_" not implemented for \'Bool\'')
+    shape = (*broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    if a.shape[-1] == 0 or 0 in shape:
+        return zeros(shape, dtype=a.dtype) + (a.sum() + b.sum()) * 0
+    return apply("matmul", (_for_blas(a), _for_blas(b)), (None, a.dtype),
+                 spec=lambda: spec_of(a.dtype, shape))
+
+
+def _c_name(x: Tensor) -> str:
+    return {"float32": "float", "float64": "double", "int64": "long", "int32": "int",
+            "complex64": "c10::complex<float>"}.get(x.dtype.name, x.dtype.name)
+
+
+def matmul(input, other, *, out=None) -> Tensor:
+    """Matrix product of vectors, matrices or batches of them, leading dims broadcast.
+
+    >>> import jittensor as torch
+    >>> torch.matmul(torch.ones(2, 3), torch.ones(3)).shape
+    torch.Size([2])
+    """
+    a, b = input, other
+    if not isinstance(b, Tensor):
+        raise TypeError("matmul(): argument 'other' (position 2) must be Tensor, not "
+                        f"{type(b).__name__}")
+    if not a.ndim or not b.ndim:
+        raise RuntimeError("both arguments to matmul need to be at least 1D, but they are "
+                           f"{a.ndim}D and {b.ndim}D")
+    k, k2 = a.shape[-1], b.shape[-2] if b.ndim > 1 else b.shape[0]
+    if k != k2:
+        if a.ndim == b.ndim == 1:
+            raise RuntimeError("inconsistent tensor size, expected tensor "
+                               f"{list(a.shape)} and src {list(b.shape)} to have the same number "
+                               f"of elements, but got {k} and {k2} elements respectively")
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied "
+                           f"({_rows(a)}x{k} and {k2}x{b.shape[-1] if b.ndim > 1 else 1})")
+    left = views.unsqueeze(a, 0) if a.ndim == 1 else a
+    right = views.unsqueeze(b, 1) if b.ndim == 1 else b
+    if left.ndim > 2 and right.ndim == 2 and left.spec.contiguous and left.numel():
+        lead = left.shape[:-1]
+        result = matmul_2d(views.reshape(left, -1, k), right)
+        result = views.view(result, *lead, right.shape[-1])
+    else:
+        result = matmul_2d(left, right)
+    if b.ndim == 1:
+        result = views.squeeze(result, -1)
+    if a.ndim == 1:
+        result = views.squeeze(result, -2 if b.ndim > 1 else -1)
+    return into(out, result)
+
+
+def _rows(a: Tensor) -> int:
+    out = 1
+    for n in a.shape[:-1]:
+        out *= n
+    return out
+
+
+def mm(input, mat2, *, out=None) -> Tensor:
+    """The product of two matrices; no broadcasting."""
+    for x, name in ((input, "self"), (mat2, "mat2")):
+        if x.ndim != 2:
+            raise RuntimeError(f"{name} must be a matrix")
+    return matmul(input, mat2, out=out)
+
+
+def linear(input, weight, bias=None) -> Tensor:
+    """input @ weight.T + bias."""
+    out = matmul(input, views.t(weight) if weight.ndim > 1 else weight)
+    return out if bias is None else record(OPS["add"], out, bias)

@@ -1,0 +1,80 @@
+"""Functions made from the elementwise table: operands in, a recorded operator out; `out=`."""
+
+from __future__ import annotations
+
+from ..creation import as_tensor
+from ..graph import composites, elementwise, reductions  # noqa: F401  (fill the tables)
+from ..graph.ops import ELEMENTWISE, OPS, Op
+from ..record import elementwise as record
+from ..record import write
+from ..tensor import Tensor
+
+
+def into(out: Tensor | None, result: Tensor) -> Tensor:
+    """`result`, or `out` with the result written to it (resized when its shape differs)."""
+    if out is None:
+        return result
+    if result.dtype.category > out.dtype.category:
+        from ..graph.ops import _scalar_name
+        raise RuntimeError(f"result type {_scalar_name(result.dtype)} can't be cast to the desired "
+                           f"output type {_scalar_name(out.dtype)}")
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    write(out, OPS["cast"], result)
+    return out
+
+
+def operand(value, op: Op, arg: str):
+    if isinstance(value, Tensor) or isinstance(value, (bool, int, float, complex)):
+        return value
+    if hasattr(value, "item") and hasattr(value, "dtype"):
+        return value.item() if getattr(value, "ndim", 0) == 0 else as_tensor(value)
+    raise TypeError(f"{op.name}(): argument '{arg}' must be Tensor, not {type(value).__name__}")
+
+
+def from_row(op: Op):
+    """The public function of an elementwise row."""
+    args, defaults = op.args, op.defaults
+    required = len(args) - len(defaults)
+
+    def function(*values, out=None, **named):
+        values = list(values)
+        for arg in args[len(values):]:
+            if arg in named:
+                values.append(named.pop(arg))
+            elif arg == args[0] and "input" in named:
+                values.append(named.pop("input"))
+            elif arg in defaults:
+                values.append(defaults[arg])
+            else:
+                raise TypeError(f"{op.name}() missing {required - len(values)} required positional "
+                                f"arguments: \"{arg}\"")
+        if named:
+            raise TypeError(f"{op.name}() got an unexpected keyword argument "
+                            f"'{next(iter(named))}'")
+        if len(values) > len(args):
+            raise TypeError(f"{op.name}() takes {len(args)} positional arguments but "
+                            f"{len(values)} were given")
+        checked = [operand(v, op, a) for v, a in zip(values, args, strict=True)]
+        if not any(isinstance(v, Tensor) for v in checked):
+            raise TypeError(f"{op.name}(): argument '{args[0]}' (position 1) must be Tensor, not "
+                            f"{type(values[0]).__name__}")
+        return into(out, record(op, *checked))
+
+    function.__name__ = function.__qualname__ = op.public[0] if op.public else op.name
+    function.__doc__ = (f"Elementwise: `{op.formula}`."
+                        + (f" {op.doc}" if op.doc else ""))
+    return function
+
+
+ROWS: dict = {}
+for _op in list(OPS.values()):
+    if _op.kind == ELEMENTWISE and _op.public:
+        _function = from_row(_op)
+        for _name in _op.public:
+            ROWS[_name] = globals()[_name] = _function
+
+
+def title(x: Tensor) -> str:
+    from ..graph.ops import _scalar_name
+    return _scalar_name(x.dtype)
