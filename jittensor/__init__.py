@@ -178,5 +178,6 @@ def stats():
 
 
 from . import autograd, nn, optim  # noqa: E402
+from .capture import compile  # noqa: E402
 
 del _tensor_module

@@ -11,6 +11,7 @@ from .graph.ops import OPS
 from .graph.shapes import broadcast_shapes
 from .kernels import gather  # noqa: F401  (fills the table of opaque operators)
 from .record import apply, cast, write
+from .runtime import realize
 from .tensor import Tensor, from_array
 
 
@@ -146,6 +147,8 @@ def check_range(index: Tensor, size: int, dim: int, message=None) -> None:
     """IndexError when an index is out of range; looks at the values now."""
     if not index.numel():
         return
+    if realize.capturing is not None:
+        realize.capturing.checks.append((index, lambda x: check_range(x, size, dim, message)))
     values = index._array()
     low, high = int(values.min()), int(values.max())
     if low < -size or high >= size:

@@ -13,6 +13,7 @@ from .graph import dtypes as dt
 from .graph.dtypes import Default, DType
 from .graph.node import spec_of
 from .kernels.random_draws import MersenneTwister
+from .runtime import realize
 from .tensor import CPU, Tensor, check_device, from_array
 from .views import sizes_of
 
@@ -99,6 +100,19 @@ def _draws(generator: Generator | None) -> MersenneTwister:
     return (generator or default_generator).draws
 
 
+def _drawn(draw, shape, dtype: DType, generator=None, requires_grad: bool = False) -> Tensor:
+    """A tensor of `draw(draws)`'s numbers. A step that is being captured draws anew each time."""
+    def values() -> np.ndarray:
+        with lock:
+            return draw(_draws(generator))
+
+    out = _tensor(values(), shape, dtype, requires_grad)
+    if realize.capturing is not None:
+        realize.capturing.draws.append(
+            (out.storage, lambda: _tensor(values(), shape, dtype).storage.block))
+    return out
+
+
 def _tensor(values: np.ndarray, shape, dtype: DType, requires_grad: bool = False) -> Tensor:
     if dtype is dt.bfloat16 and values.dtype == np.uint16:
         values = values.view(dtype.numpy)
@@ -118,9 +132,7 @@ def rand(*size, generator=None, out=None, dtype=None, layout=None, device=None,
     check_device(device)
     shape, n = _shape(size)
     dtype = dtype or Default.float_
-    with lock:
-        values = _draws(generator).uniform(n, dtype.name)
-    return _tensor(values, shape, dtype, requires_grad)
+    return _drawn(lambda d: d.uniform(n, dtype.name), shape, dtype, generator, requires_grad)
 
 
 def randn(*size, generator=None, out=None, dtype=None, layout=None, device=None,
@@ -129,9 +141,7 @@ def randn(*size, generator=None, out=None, dtype=None, layout=None, device=None,
     check_device(device)
     shape, n = _shape(size)
     dtype = dtype or Default.float_
-    with lock:
-        values = _draws(generator).normal(n, dtype.name)
-    return _tensor(values, shape, dtype, requires_grad)
+    return _drawn(lambda d: d.normal(n, dtype.name), shape, dtype, generator, requires_grad)
 
 
 def randint(*args, low=None, high=None, size=None, generator=None, out=None, dtype=None,
@@ -155,9 +165,8 @@ def randint(*args, low=None, high=None, size=None, generator=None, out=None, dty
                            f"to={high}")
     dtype = dtype or dt.int64
     shape, n = _shape((size,))
-    with lock:
-        values = _draws(generator).randint(n, low, high, dtype.name)
-    return _tensor(values, shape, dtype, requires_grad)
+    return _drawn(lambda d: d.randint(n, low, high, dtype.name), shape, dtype, generator,
+                  requires_grad)
 
 
 def randperm(n: int, *, generator=None, out=None, dtype=None, layout=None, device=None,
@@ -167,9 +176,7 @@ def randperm(n: int, *, generator=None, out=None, dtype=None, layout=None, devic
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
     dtype = dtype or dt.int64
-    with lock:
-        values = _draws(generator).randperm(n, dtype.name)
-    return _tensor(values, (n,), dtype, requires_grad)
+    return _drawn(lambda d: d.randperm(n, dtype.name), (n,), dtype, generator, requires_grad)
 
 
 def rand_like(input, *, dtype=None, **options) -> Tensor:
@@ -196,9 +203,8 @@ def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None,
     if size is not None:
         shape, n = _shape((size,))
         kind = dtype or Default.float_
-        with lock:
-            values = _draws(generator).normal(n, kind.name, float(mean), float(std))
-        return _tensor(values, shape, kind, requires_grad)
+        return _drawn(lambda d: d.normal(n, kind.name, float(mean), float(std)), shape, kind,
+                      generator, requires_grad)
     from .graph.shapes import broadcast_shapes
     shapes = [v.shape for v in (mean, std) if isinstance(v, Tensor)]
     kind = next(v.dtype for v in (mean, std) if isinstance(v, Tensor))
@@ -210,32 +216,31 @@ def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None,
 
 def bernoulli(input, p=None, *, generator=None, out=None) -> Tensor:
     """1 with the probability that `input` (or p) gives, else 0."""
-    with lock:
-        if p is None:
-            values = input._array()
-            if values.size and not bool(((values >= 0) & (values <= 1)).all()):
-                raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
-            drawn = _draws(generator).bernoulli_from(np.ascontiguousarray(values))
-            return _tensor(drawn.astype(input.dtype.numpy), tuple(input.shape), input.dtype)
-        drawn = _draws(generator).bernoulli(input.numel(), float(p))
-    return _tensor(drawn.astype(input.dtype.numpy), tuple(input.shape), input.dtype)
+    shape, dtype = tuple(input.shape), input.dtype
+    if p is not None:
+        n = input.numel()
+        return _drawn(lambda d: d.bernoulli(n, float(p)).astype(dtype.numpy), shape, dtype,
+                      generator)
+    values = input._array()
+    if values.size and not bool(((values >= 0) & (values <= 1)).all()):
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+    return _drawn(lambda d: d.bernoulli_from(np.ascontiguousarray(input._array())).astype(
+        dtype.numpy), shape, dtype, generator)
 
 
 def multinomial(input, num_samples: int, replacement: bool = False, *, generator=None,
                 out=None) -> Tensor:
     """Indices drawn with the weights in each row."""
-    with lock:
-        values = _draws(generator).multinomial(np.ascontiguousarray(input._array()), num_samples,
-                                               replacement)
-    return from_array(values)
+    rows = input.shape[:-1]
+    return _drawn(lambda d: d.multinomial(np.ascontiguousarray(input._array()), num_samples,
+                                          replacement), (*rows, num_samples), dt.int64, generator)
 
 
 def dropout_mask(shape, p: float, dtype: DType, generator=None) -> Tensor:
     """1 / (1 - p) where an element is kept, else 0: PyTorch's mask for the same seed."""
     n = spec_of(dt.float32, tuple(shape)).numel
-    with lock:
-        kept = _draws(generator).bernoulli(n, 1 - p)
-    return _tensor(kept.astype(dtype.numpy), tuple(shape), dtype).div_(1 - p)
+    return _drawn(lambda d: d.bernoulli(n, 1 - p).astype(dtype.numpy), tuple(shape), dtype,
+                  generator).div(1 - p)
 
 
 # ── in-place draws ────────────────────────────────────────────────────────────────────────────
@@ -243,9 +248,8 @@ def _inplace(draw):
     def method(self, *args, generator=None, **named):
         from .autograd.graph import check_inplace
         check_inplace(self)
-        with lock:
-            values = draw(_draws(generator), self.numel(), self.dtype, *args, **named)
-        fresh = _tensor(values, tuple(self.shape), self.dtype)
+        fresh = _drawn(lambda d: draw(d, self.numel(), self.dtype, *args, **named),
+                       tuple(self.shape), self.dtype, generator)
         from .autograd.modes import no_grad
         with no_grad():
             return self.copy_(fresh)

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Sequence
 
 from ..graph.shapes import broadcast_shapes
+from ..runtime import realize
 from ..tensor import Tensor
 from .graph import GradNode, current, edge_of
 from .modes import modes
@@ -101,6 +102,8 @@ def _run(node: GradNode, grads, found, wanted, retain_graph: bool, accumulate: b
                 out = list(changed)
     if not retain_graph:
         node.release()
+        if realize.capturing is not None:
+            realize.capturing.released.add(id(node))
     return list(out)
 
 

@@ -33,6 +33,9 @@ class Why:
     text: str
 
 
+BROADCAST = Why("a computed value is broadcast: stored once instead of recomputed")
+
+
 @dataclass(slots=True, eq=False)
 class Group:
     """Entries that run as one kernel."""
@@ -120,6 +123,8 @@ class _State:
         entry, producer = self.graph.entries[i], self.graph.entries[source]
         if entry.offsets[k] != start(producer):
             return Why("the read starts elsewhere than the write")
+        if entry.reads[k].dtype is not producer.region.dtype:
+            return Why("its bytes are read as another dtype")
         return self._merge(i, k, source, mine, theirs)
 
     def _cycle(self, mine: Group, theirs: Group) -> Why | None:
@@ -149,8 +154,7 @@ class _State:
         repeated = [x for x in theirs.nest.outer + theirs.nest.inner
                     if x not in pairs.values()]
         lower = None
-        if reader.level == "row" and entry.op.kind != REDUCE and not theirs.nest.inner and (
-                set(free) == set(mine.nest.inner)):
+        if mine.nest.inner and not theirs.nest.inner and set(free) == set(mine.nest.inner):
             return self._join(mine, theirs, pairs, theirs)
         if free and repeated:
             more = match_repeats(mine.nest, free, theirs.nest, repeated)
@@ -158,7 +162,7 @@ class _State:
                 return Why("the broadcast does not run over the reduced dims")
             pairs.update(more)
         elif free:
-            return Why("a computed value is broadcast: stored once instead of recomputed")
+            return BROADCAST
         elif repeated:
             lower = mine
         return self._join(mine, theirs, pairs, lower)
@@ -214,6 +218,8 @@ class _State:
                 if {x: s for x, s in read.items() if s} != wrote or (
                         entry.offsets[k] != start(producer)):
                     return Why("one value is read in two orders")
+                if entry.reads[k].dtype is not producer.region.dtype:
+                    return Why("its bytes are read as another dtype")
         return None
 
     def _phases(self, entries: list[int], members: dict[int, Member], kind: str) -> Why | None:
@@ -254,7 +260,8 @@ class _State:
                     read = read_address(entry, members[e], k)
                     same = {x: s for x, s in read.items() if s} == {
                         x: s for x, s in wrote.items() if s}
-                    if not same or entry.offsets[k] != update.out_offset:
+                    if not same or entry.offsets[k] != update.out_offset or (
+                            entry.reads[k].dtype is not update.writes.dtype):
                         return Why("it reads other elements of the storage that it writes")
                     if members[e].level != members[u].level or members[e].phase > members[u].phase:
                         return Why("the old value is needed after the write")
@@ -264,7 +271,16 @@ class _State:
 
     # ── the result ────────────────────────────────────────────────────────────────────────────
     def finish(self) -> Fusion:
-        """Marks what is stored, and orders the groups."""
+        """Marks what is stored, and orders the groups.
+
+        A value that was refused because it is broadcast gets a second try: the reader may have
+        come into a group whose rows it is repeated over.
+        """
+        for source, i, why in list(self.whys):
+            if why is BROADCAST and self.of[source] is not self.of[i]:
+                for k, other in enumerate(self.graph.entries[i].srcs):
+                    if other == source and self.of[source] is not self.of[i]:
+                        self._try(i, k, source)
         groups = sorted(set(self.of.values()), key=lambda g: g.entries[0])
         users: dict[int, set[Group]] = {}
         for i, entry in enumerate(self.graph.entries):
@@ -394,7 +410,12 @@ def read_address(entry: Entry, member: Member, k: int) -> dict[Loop, int]:
 
 
 def _overlap(entry: Entry, k: int, update: Entry) -> bool:
-    low, high = span(entry.reads[k].shape, entry.reads[k].strides)
-    low2, high2 = span(update.writes.shape, update.writes.strides)
-    return not (entry.offsets[k] + high < update.out_offset + low2
-                or update.out_offset + high2 < entry.offsets[k] + low)
+    low, high = byte_span(entry.reads[k], entry.offsets[k])
+    low2, high2 = byte_span(update.writes, update.out_offset)
+    return low < high2 and low2 < high
+
+
+def byte_span(spec: Spec, offset: int) -> tuple[int, int]:
+    """The first byte that a view touches and the one after its last."""
+    low, high = span(spec.shape, spec.strides)
+    return (offset + low) * spec.dtype.itemsize, (offset + high + 1) * spec.dtype.itemsize

@@ -90,6 +90,8 @@ class Lowering:
         self.operands: list[dict] = []
         self.found: dict[tuple, int] = {}
         self.scalars: list[tuple] = []
+        self.written = {graph.root(e) for e in group.entries
+                        if graph.entries[e].writes is not None}
 
     def lower(self) -> Launch:
         """The launch of this group's kernel."""
@@ -137,17 +139,25 @@ class Lowering:
         where = address(member.index, entry.reads[k].strides)
         level = "full" if entry.op.kind == REDUCE else member.level
         place = self.place(source, entry.offsets[k], entry.slots[k])
-        return ("m", self._memory(entry.reads[k].dtype, "r", where, place, level))
+        at = self._at(source, entry.offsets[k])
+        return ("m", self._memory(entry.reads[k].dtype, "r", where, place, level, at))
 
     def _store(self, e: int) -> int:
         entry, member = self.graph.entries[e], self.group.nest.members[e]
         where = address(out_index(entry, member), entry.region.strides)
         place = self.place(e, start(entry), entry.out_slot)
-        return self._memory(entry.region.dtype, "w", where, place, member.level)
+        at = self._at(e, start(entry))
+        return self._memory(entry.region.dtype, "w", where, place, member.level, at)
 
-    def _memory(self, dtype, mode: str, where: dict[Loop, int], place: Place, level: str) -> int:
+    def _at(self, source: int, offset: int) -> tuple | None:
+        """What tells that a read and a write of a storage updated here are one operand."""
+        root = self.graph.root(source)
+        return (("root", root), offset) if root in self.written else None
+
+    def _memory(self, dtype, mode: str, where: dict[Loop, int], place: Place, level: str,
+                at: tuple | None = None) -> int:
         where = {x: s for x, s in where.items() if s}
-        key = (place.memory, place.offset, dtype, frozenset(where.items()), level)
+        key = (*(at or (place.memory, place.offset)), dtype, frozenset(where.items()), level)
         k = self.found.get(key)
         if k is None:
             k = self.found[key] = len(self.operands)

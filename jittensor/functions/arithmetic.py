@@ -21,7 +21,7 @@ def add(input, other, *, alpha=1, out=None) -> Tensor:
 def sub(input, other, *, alpha=1, out=None) -> Tensor:
     """input - alpha * other."""
     other = operand(other, OPS["sub"], "other")
-    _no_bool_minus(input, other)
+    no_bool_minus(input, other)
     if alpha == 1:
         return into(out, record(OPS["sub"], input, other))
     return into(out, record(OPS["sub_scaled"], input, other, alpha))
@@ -30,7 +30,7 @@ def sub(input, other, *, alpha=1, out=None) -> Tensor:
 subtract = sub
 
 
-def _no_bool_minus(a, b) -> None:
+def no_bool_minus(a, b) -> None:
     if getattr(a, "dtype", None) is dt.bool_ or getattr(b, "dtype", None) is dt.bool_:
         both = getattr(a, "dtype", None) is getattr(b, "dtype", None)
         raise RuntimeError(
@@ -42,7 +42,7 @@ def _no_bool_minus(a, b) -> None:
 
 def rsub(input, other, *, alpha=1) -> Tensor:
     """other - alpha * input."""
-    _no_bool_minus(input, other)
+    no_bool_minus(input, other)
     if alpha != 1:
         input = input * alpha
     return record(OPS["rsub"], input, other)

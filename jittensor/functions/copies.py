@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import views
 from ..graph import dtypes as dt
 from ..graph.dtypes import DType
-from ..runtime.realize import realize_all
+from ..runtime import realize
 from ..tensor import Tensor
 
 
@@ -32,4 +32,5 @@ def clone(input, *, memory_format=None) -> Tensor:
 
 def realize_step(tensors=()) -> None:
     """Runs what is pending; optimizers call it at the end of a step."""
-    realize_all()
+    if realize.capturing is None:
+        realize.realize_all()

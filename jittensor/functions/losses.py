@@ -8,6 +8,7 @@ from ..graph import dtypes as dt
 from ..graph.dtypes import DType
 from ..graph.node import spec_of
 from ..record import apply
+from ..runtime import realize
 from ..tensor import Tensor
 from .rows import title
 
@@ -44,7 +45,7 @@ def nll_loss(input, target, weight=None, reduction: str = "mean",
     _check_targets(target, classes, ignore_index)
     places = _places(classes, target.dtype)
     kind = reduction if weight is None else "none"
-    losses = _nll(last, target, places, kind, ignore_index)
+    losses = nll(last, target, places, kind, ignore_index)
     if weight is None:
         return losses
     safe = target.clamp(0, classes - 1)
@@ -55,7 +56,7 @@ def nll_loss(input, target, weight=None, reduction: str = "mean",
     return losses.sum() if reduction == "sum" else losses.sum() / scale.sum()
 
 
-def _nll(last, target, places, reduction: str, ignore_index: int) -> Tensor:
+def nll(last, target, places, reduction: str, ignore_index: int) -> Tensor:
     """The loss of class indices over the last dim."""
     shape = tuple(target.shape) if reduction == "none" else ()
     return apply("nll_loss", (last, target, places), (reduction, int(ignore_index)),
@@ -65,7 +66,12 @@ def _nll(last, target, places, reduction: str, ignore_index: int) -> Tensor:
 def _check_targets(target: Tensor, classes: int, ignore_index: int) -> None:
     if not target.numel():
         return
+    if realize.capturing is not None:
+        realize.capturing.checks.append(
+            (target, lambda x: _check_targets(x, classes, ignore_index)))
     values = target._array()
+    if 0 <= values.min() and values.max() < classes:
+        return
     bad = ((values < 0) | (values >= classes)) & (values != ignore_index)
     if bad.any():
         raise IndexError(f"Target {int(values[bad].reshape(-1)[0])} is out of bounds.")

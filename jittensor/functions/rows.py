@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..creation import as_tensor
 from ..graph import composites, elementwise, reductions  # noqa: F401  (fill the tables)
 from ..graph.ops import ELEMENTWISE, OPS, Op
@@ -67,12 +69,12 @@ def from_row(op: Op):
     return function
 
 
-ROWS: dict = {}
+ROWS: dict[str, Callable[..., Tensor]] = {}
 for _op in list(OPS.values()):
     if _op.kind == ELEMENTWISE and _op.public:
         _function = from_row(_op)
         for _name in _op.public:
-            ROWS[_name] = globals()[_name] = _function
+            ROWS[_name] = _function
 
 
 def title(x: Tensor) -> str:

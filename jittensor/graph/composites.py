@@ -233,11 +233,10 @@ composite("_layer_norm_grad", _layer_norm_grad, _layer_norm_grad_backward, saves
 
 
 # ── negative log-likelihood: one element a row ────────────────────────────────────────────────
-def _chosen(b, target, places, shape, ignore):
-    """Where the last dim's place is the row's target, and the target is not `ignore`."""
+def _chosen(b, target, places, shape):
+    """Where the last dim's place is the row's target."""
     column = target.view((*target.spec.shape, 1), (*target.spec.strides, 1))
-    hit = b.map("eq", places.expand(shape), column.expand(shape))
-    return b.map("logical_and", hit, b.map("ne", column, ignore).expand(shape))
+    return b.map("eq", places.expand(shape), column.expand(shape))
 
 
 def _counted(b, target, ignore, dtype):
@@ -248,8 +247,9 @@ def _counted(b, target, ignore, dtype):
 
 def _nll_loss(b, x, target, places, reduction, ignore):
     shape, dtype = x.spec.shape, x.spec.dtype
-    picked = b.map("_where_grad", x, _chosen(b, target, places, shape, ignore))
-    losses = b.map("neg", b.reduce("sum", picked, (len(shape) - 1,), False))
+    picked = b.reduce("sum", b.map("_where_grad", x, _chosen(b, target, places, shape)),
+                      (len(shape) - 1,), False)
+    losses = b.map("_where_grad", b.map("neg", picked), b.map("ne", target, ignore))
     if reduction == "none":
         return losses
     total = b.reduce("sum", losses, tuple(range(len(losses.spec.shape))), False)
@@ -271,9 +271,9 @@ def _nll_loss_grad(b, grad, target, places, reduction, ignore, shape):
     scale = b.map("neg", grad)
     if reduction == "mean":
         scale = b.map("div", scale, _counted(b, target, ignore, dtype))
-    if reduction == "none":
-        scale = scale.view((*scale.spec.shape, 1), (*scale.spec.strides, 1))
-    return b.map("_where_grad", scale.expand(shape), _chosen(b, target, places, shape, ignore))
+    rows = b.map("_where_grad", scale.expand(target.spec.shape), b.map("ne", target, ignore))
+    rows = rows.view((*rows.spec.shape, 1), (*rows.spec.strides, 1))
+    return b.map("_where_grad", rows.expand(shape), _chosen(b, target, places, shape))
 
 
 def _nll_loss_grad_backward(node, grad):

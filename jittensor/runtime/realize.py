@@ -16,7 +16,7 @@ from collections import OrderedDict
 from ..compiler.graph import Entry, Graph
 from ..compiler.plan import Plan, make_plan
 from ..config import config
-from ..graph.node import Node, Storage, where
+from ..graph.node import Node, Storage, user_frame, where
 from ..kernels.compile import stats
 from . import blocks
 from .bind import Bound, finish_interrupted, interrupted, run
@@ -27,7 +27,7 @@ MAX_PLANS = 2048
 lock = threading.RLock()
 _getrefcount = sys.getrefcount
 _VISIBLE = 3                 # references that a pending node's storage has from the engine alone
-_capture = None              # set by `compile`: called with (plan, binding) of each run
+capturing = None             # what notes a step that is being captured (see `capture`)
 
 
 class Binding:
@@ -47,6 +47,8 @@ def realize_all() -> None:
     """Runs everything that is pending."""
     if not PENDING and not interrupted:
         return
+    if capturing is not None and capturing.thread == threading.get_ident():
+        capturing.flush(user_frame())
     with lock:
         finish_interrupted()
         nodes = PENDING[:]
@@ -56,20 +58,29 @@ def realize_all() -> None:
         key, binding = snapshot(nodes)
         if key is None:
             return
-        plan = PLANS.get(key)
-        if plan is None:
-            try:
-                plan = PLANS[key] = make_plan(record(binding), config.fusion)
-            except BaseException:
-                PENDING[:0] = nodes
-                raise
-            stats.plans_built += 1
-            if len(PLANS) > MAX_PLANS:
-                PLANS.popitem(last=False)
-        elif stats.realizes % 64 == 0:
-            PLANS.move_to_end(key)
-        stats.realizes += 1
+        if config.backend == "reference":
+            run_reference(binding)
+            return
+        try:
+            plan = plan_for(key, binding)
+        except BaseException:
+            PENDING[:0] = nodes
+            raise
         execute(plan, binding)
+
+
+def plan_for(key: tuple, binding: Binding) -> Plan:
+    """The plan of a key, made on first use."""
+    plan = PLANS.get(key)
+    if plan is None:
+        plan = PLANS[key] = make_plan(record(binding), config.fusion)
+        stats.plans_built += 1
+        if len(PLANS) > MAX_PLANS:
+            PLANS.popitem(last=False)
+    elif stats.realizes % 64 == 0:
+        PLANS.move_to_end(key)
+    stats.realizes += 1
+    return plan
 
 
 def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
@@ -82,6 +93,7 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
     key: list = [config.fusion]
     add = key.append
     written: set[int] | None = None
+    chained = False      # a read (or write) of what a pending in-place write leaves
     for i, node in enumerate(nodes):
         node.index = i
         rule = node.rule
@@ -93,6 +105,7 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
                 source = node.srcs[k]
             if source.__class__ is Node:
                 add(source.index)
+                chained = chained or source.base is not None
                 if offsets is not None and offsets[k]:
                     add(("o", offsets[k]))
             else:
@@ -118,6 +131,7 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
             base = node.base = _settled(base)
             if base.__class__ is Node:
                 add(("b", base.index, node.out_offset))
+                chained = chained or base.base is not None
             else:
                 at = known.get(id(base))
                 if at is None:
@@ -136,7 +150,7 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
         return None, binding
     add(tuple(kept))
     if written:
-        add(_overlaps(nodes, known, written))
+        add(_overlaps(nodes, known, written, chained))
     return tuple(key), binding
 
 
@@ -145,8 +159,10 @@ def _settled(source):
     return source.storage if source.__class__ is Node and source.index < 0 else source
 
 
-def _overlaps(nodes, known, written) -> tuple:
-    """Relative offsets of all accesses to storages that are written in place."""
+def _overlaps(nodes, known, written, absolute: bool) -> tuple:
+    """Offsets of all accesses to storages that are written in place: relative to the first one
+    (so that `x[i] += 1` in a loop is one plan), or absolute where reads through a pending write,
+    whose offsets are absolute, have to be compared with them."""
     first: dict[int, int] = {}
     out = []
     for node in nodes:
@@ -156,7 +172,7 @@ def _overlaps(nodes, known, written) -> tuple:
         for source, offset in sources:
             at = known.get(id(source)) if source.__class__ is Storage else None
             if at in written:
-                out.append(offset - first.setdefault(at, offset))
+                out.append(offset if absolute else offset - first.setdefault(at, offset))
     return tuple(out)
 
 
@@ -166,11 +182,9 @@ def record(binding: Binding) -> Graph:
     known = {id(s): k for k, s in enumerate(binding.storages)}
     address_slot = float_slot = 0
     kept = set(binding.kept)
-    first: dict[int, int] = {}
 
     def external(source, offset: int) -> tuple[int, int]:
-        at = known[id(source)]
-        return -1 - at, offset - first.setdefault(at, offset)
+        return -1 - known[id(source)], offset
 
     for i, node in enumerate(binding.nodes):
         rule = node.rule
@@ -215,9 +229,19 @@ def execute(plan: Plan, binding: Binding) -> None:
     if bound is None:
         bound = plan.bound = Bound(plan, len(binding.addresses))
     outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
-    if _capture is not None:
-        _capture(plan, binding)
     run(bound, binding, outputs, lambda: publish(plan, binding, outputs))
+
+
+def run_reference(binding: Binding) -> None:
+    """Runs pending nodes in NumPy, one by one."""
+    from ..kernels.reference import executor     # imports SciPy, which only this backend needs
+    results = executor.run(record(binding), binding.addresses, binding.floats,
+                           [s.block.address if s.block is not None else 0
+                            for s in binding.storages], blocks.take)
+    for entry, block in results.items():
+        binding.nodes[entry].storage.block = block
+    stats.realizes += 1
+    publish_nodes(binding.nodes)
 
 
 def publish(plan: Plan, binding: Binding, outputs: list) -> None:

@@ -1,0 +1,40 @@
+"""Functions on tensors: `torch.*` by name, one family a file. Elementwise ones come from the
+operator table (`rows`); the others build on them, on reductions and on opaque kernels."""
+
+from __future__ import annotations
+
+from .. import views as _views
+from . import (
+    activations,
+    arithmetic,
+    copies,
+    joining,
+    losses,
+    normalization,
+    products,
+    reductions,
+    rows,
+)
+
+FAMILIES = (_views, rows, arithmetic, activations, reductions, normalization, products, losses,
+            joining, copies)
+INTERNAL = {"make_view", "sizes_of", "scatter_view", "view_dtype", "slice_dim", "into", "operand",
+            "from_row", "title", "check_divisor", "no_bool_minus", "reduced_shape", "matmul_2d",
+            "realize_step", "nll"}
+
+
+def _public() -> dict:
+    """The functions that the families define, by name; later families win."""
+    found = dict(rows.ROWS)
+    for family in FAMILIES:
+        for name, value in vars(family).items():
+            if getattr(value, "__module__", None) == family.__name__ and callable(value):
+                found[name] = value
+    return found
+
+
+globals().update(_public())
+__all__ = sorted(name for name in _public() if not name.startswith("_") and name not in INTERNAL)
+METHODS = {name: value for name, value in _public().items()
+           if name not in INTERNAL and (not name.startswith("_")
+                                        or value.__module__.endswith(".gradients"))}

@@ -1,0 +1,166 @@
+"""Conversions of tensors: dtypes, devices, copies, arrays and Python numbers out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..autograd.modes import modes
+from ..graph import dtypes as dt
+from ..graph.dtypes import ALIASES, BY_NAME, DType
+from ..graph.node import Storage
+from ..graph.shapes import contiguous_strides
+from ..record import cast
+from ..tensor import CPU, Tensor, check_device, new_tensor
+
+
+def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False,
+       memory_format=None) -> Tensor:
+    """The tensor in another dtype or on another device; itself where nothing changes."""
+    for a in args:
+        if isinstance(a, DType):
+            dtype = a
+        elif isinstance(a, Tensor):
+            dtype = a.dtype
+        elif isinstance(a, (str, int, type(CPU))) and not isinstance(a, bool):
+            device = a
+    check_device(device)
+    dtype = dtype or self.dtype
+    if dtype is self.dtype and not copy:
+        return self
+    return cast(self, dtype)
+
+
+def type_(self, dtype=None, non_blocking: bool = False, **kwargs):
+    """The tensor's type as a string, or the tensor cast to a dtype."""
+    if dtype is None:
+        return "torch." + _CLASS_NAMES[self.dtype.name]
+    if isinstance(dtype, str):
+        found = _BY_CLASS.get(dtype.replace("torch.", ""))
+        if found is None:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = found
+    dtype = getattr(dtype, "tensor_dtype", dtype)
+    return to(self, dtype)
+
+
+_CLASS_NAMES = {"float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor",
+                "bfloat16": "BFloat16Tensor", "uint8": "ByteTensor", "int8": "CharTensor",
+                "int16": "ShortTensor", "int32": "IntTensor", "int64": "LongTensor",
+                "bool": "BoolTensor", "complex64": "ComplexFloatTensor",
+                "complex128": "ComplexDoubleTensor"}
+_BY_CLASS = {name: BY_NAME[d] for d, name in _CLASS_NAMES.items()}
+
+
+def contiguous(self, memory_format=None) -> Tensor:
+    """The elements in row-major order: itself where they are already."""
+    if self.spec.contiguous:
+        return self
+    return cast(self, self.dtype, contiguous_strides(self.spec.shape))
+
+
+def clone(self, *, memory_format=None) -> Tensor:
+    """A copy; dense strides are preserved."""
+    return cast(self, self.dtype)
+
+
+def detach(self) -> Tensor:
+    """A view of the same storage, outside autograd."""
+    out = new_tensor(self.storage, self.spec, self.offset)
+    out._base = None
+    return out
+
+
+def detach_(self) -> Tensor:
+    """Takes the tensor itself out of autograd."""
+    self._fn, self._leaf = None, False
+    return self
+
+
+def cpu(self, memory_format=None) -> Tensor:
+    """The tensor on the CPU (itself)."""
+    return self
+
+
+def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
+    """Raises: this build has no GPU."""
+    check_device("cuda")
+    return self
+
+
+def numpy(self, *, force: bool = False) -> np.ndarray:
+    """The elements as an array over the same memory."""
+    if not force and modes and (self._leaf or self._fn is not None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use "
+                           "tensor.detach().numpy() instead.")
+    if self.dtype is dt.bfloat16:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    array = self._array()
+    storage = self.storage
+    if storage.block.pooled:
+        watch(storage, array)
+    return array
+
+
+def watch(storage: Storage, array: np.ndarray) -> None:
+    """Marks a storage as seen from outside while the array (or a view of it) lives."""
+    import weakref
+    base = array
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    window = weakref.ref(base.base if base.base is not None else base)
+    before = storage.external
+
+    def seen() -> bool:
+        return window() is not None or (before is not None and before())
+
+    storage.external = seen
+
+
+def array_protocol(self, dtype=None, copy=None) -> np.ndarray:
+    """`np.asarray(x)`."""
+    array = numpy(self)
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def item(self):
+    """The one element as a Python number."""
+    if self.spec.numel != 1:
+        raise RuntimeError(f"a Tensor with {self.spec.numel} elements cannot be converted to "
+                           "Scalar")
+    return self._array().reshape(-1)[0].item() if self.dtype is not dt.bfloat16 else float(
+        self._array().reshape(-1)[0])
+
+
+def tolist(self):
+    """The elements as nested lists of Python numbers."""
+    if self.dtype is dt.bfloat16:
+        return self._array().astype(np.float32).tolist()
+    return self._array().tolist()
+
+
+CASTS = {"bool": dt.bool_, "bfloat16": dt.bfloat16, "byte": dt.uint8, "char": dt.int8,
+         **{name: ALIASES[name] for name in ("half", "float", "double", "short", "int", "long",
+                                             "cfloat", "cdouble")}}
+
+
+def caster(dtype: DType):
+    def method(self, memory_format=None) -> Tensor:
+        return to(self, dtype)
+
+    return method
+
+
+METHODS = {
+    "to": to, "type": type_, "contiguous": contiguous, "clone": clone, "detach": detach,
+    "detach_": detach_, "cpu": cpu, "cuda": cuda, "numpy": numpy, "__array__": array_protocol,
+    "item": item, "tolist": tolist, "type_as": lambda x, other: to(x, other.dtype),
+    "get_device": lambda x: -1, "is_pinned": lambda x, device=None: False,
+    "pin_memory": lambda x, device=None: x, "share_memory_": lambda x: x,
+    "is_shared": lambda x: False,
+    **{name: caster(dtype) for name, dtype in CASTS.items()},
+}
+PROPERTIES = {
+    **{"is_" + name: property(lambda x: False) for name in (
+        "cuda", "sparse", "quantized", "mkldnn", "meta", "mps", "xpu", "nested")},
+    "is_cpu": property(lambda x: True),
+}

@@ -1,0 +1,148 @@
+"""Autograd's methods and properties: `backward`, `grad`, `requires_grad`, hooks."""
+
+from __future__ import annotations
+
+from ..autograd import engine
+from ..autograd.graph import Handle, current
+from ..graph import dtypes as dt
+from ..tensor import Tensor, new_tensor
+
+
+def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
+    """Gradients of this tensor accumulate in the leaves' `.grad`."""
+    engine.backward(self, gradient, retain_graph, create_graph, inputs)
+
+
+def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+    """Turns recording for this leaf on or off."""
+    _set_requires_grad(self, requires_grad)
+    return self
+
+
+def _get_requires_grad(self) -> bool:
+    return self._leaf or self._fn is not None
+
+
+def _set_requires_grad(self, value: bool) -> None:
+    if self._fn is not None:
+        if not value:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach().")
+        return
+    if value and self.dtype.category < dt.FLOAT:
+        raise RuntimeError("only Tensors of floating point dtype can require gradients")
+    self._leaf = bool(value)
+
+
+def _get_grad(self):
+    if self._grad is None and self._fn is not None and not getattr(self, "_retain", None):
+        import warnings
+        warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
+                      "Its .grad attribute won't be populated during autograd.backward(). If you "
+                      "indeed want the .grad field to be populated for a non-leaf Tensor, use "
+                      ".retain_grad() on the non-leaf Tensor.", stacklevel=2)
+    return self._grad
+
+
+def _set_grad(self, value) -> None:
+    if value is not None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type "
+                            f"{type(value).__name__}")
+        if value.shape != self.shape:
+            raise RuntimeError(f"assigned grad has data of a different size")
+        if value.dtype is not self.dtype:
+            raise RuntimeError(f"assigned grad has data of a different type")
+    self._grad = value
+
+
+def _grad_fn(self):
+    return current(self) if self._fn is not None else None
+
+
+def _is_leaf(self) -> bool:
+    return self._fn is None
+
+
+def _get_data(self) -> Tensor:
+    out = new_tensor(self.storage, self.spec, self.offset)
+    return out
+
+
+def _set_data(self, value: Tensor) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError("Variable data has to be a tensor, but got "
+                        f"{type(value).__name__}")
+    self.storage, self.spec, self.offset = value.storage, value.spec, value.offset
+
+
+def register_hook(self, hook):
+    """`hook(grad)` sees (and may replace) the gradient of this tensor."""
+    if self._fn is None:
+        if not self._leaf:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        hooks = getattr(self, "_hooks", None)
+        if hooks is None:
+            hooks = self._hooks = []
+        return Handle(hooks, hook)
+    _watch_node(self)
+    return Handle(self._hooks, hook)
+
+
+def _watch_node(self) -> None:
+    if getattr(self, "_hooks", None) is not None:
+        return
+    self._hooks = []
+    hooks, before = self._hooks, self._fn.retained
+    number = getattr(self, "_output", 0)
+
+    def seen(grads, accumulate):
+        grads = before(grads, accumulate) if before is not None else list(grads)
+        for hook in list(hooks):
+            changed = hook(grads[number])
+            if changed is not None:
+                grads = list(grads)
+                grads[number] = changed
+        return grads
+
+    self._fn.retained = seen
+
+
+def retain_grad(self) -> None:
+    """Keeps the gradient of a tensor that is no leaf in `.grad`."""
+    if not self.requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if self._fn is None or getattr(self, "_retain", False):
+        return
+    import weakref
+    self._retain = True
+    me = weakref.ref(self)
+
+    def keep(grad):
+        x = me()
+        if x is not None:
+            x._grad = grad if x._grad is None else x._grad + grad
+
+    register_hook(self, keep)
+
+
+def register_post_accumulate_grad_hook(self, hook):
+    """`hook(tensor)` runs after the gradient of a leaf was accumulated."""
+    if self._fn is not None:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    return Handle(self.__dict__.setdefault("_post_accumulate", []), hook)
+
+
+METHODS = {"backward": backward, "requires_grad_": requires_grad_, "register_hook": register_hook,
+           "retain_grad": retain_grad,
+           "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook}
+PROPERTIES = {
+    "requires_grad": property(_get_requires_grad, _set_requires_grad),
+    "grad": property(_get_grad, _set_grad, lambda self: setattr(self, "_grad", None)),
+    "grad_fn": property(_grad_fn), "is_leaf": property(_is_leaf),
+    "data": property(_get_data, _set_data),
+    "retains_grad": property(lambda x: bool(getattr(x, "_retain", False))),
+    "output_nr": property(lambda x: getattr(x, "_output", 0)), "name": property(lambda x: None),
+}

@@ -1,0 +1,121 @@
+"""Methods on a tensor's memory and parts: resizing, complex parts, sums to a shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import functions as F
+from .. import creation, views
+from ..autograd.graph import attach_view
+from ..autograd.modes import modes
+from ..graph.node import Storage, spec_of
+from ..graph.ops import OPS
+from ..record import elementwise as record
+from ..runtime import blocks
+from ..tensor import Tensor, new_tensor, realize_storage
+
+
+def resize_(self, *sizes, memory_format=None) -> Tensor:
+    """Another shape over the same storage, which grows if it must."""
+    shape = views.sizes_of(sizes)
+    spec = spec_of(self.dtype, shape)
+    need = (spec.numel + self.offset) * spec.dtype.itemsize
+    storage = self.storage
+    if need > storage.nbytes:
+        realize_storage(storage)
+        block = blocks.take(need)
+        old = blocks.as_array(storage.block, 0, np.dtype(np.uint8), (storage.nbytes,), (1,))
+        blocks.as_array(block, 0, np.dtype(np.uint8), (storage.nbytes,), (1,))[...] = old
+        storage.block, storage.nbytes = block, need
+    self.spec = spec
+    return self
+
+
+def set_(self, source=None, storage_offset=0, size=(), stride=()) -> Tensor:
+    """The tensor becomes a view of another's storage."""
+    if source is None:
+        source = new_tensor(Storage(blocks.take(0), 0), spec_of(self.dtype, (0,)))
+    self.storage, self.spec, self.offset = source.storage, source.spec, source.offset
+    return self
+
+
+def sum_to_size(self, *size) -> Tensor:
+    """Summed over the dims that broadcasting from `size` would add or repeat."""
+    shape = views.sizes_of(size)
+    have = self.spec.shape
+    if have == shape:
+        return self
+    extra = len(have) - len(shape)
+    if extra < 0 or any(n != m and n != 1 for n, m in zip(shape, have[extra:], strict=False)):
+        raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")
+    dims = tuple(range(extra)) + tuple(
+        d + extra for d, n in enumerate(shape) if n == 1 and have[d + extra] != 1)
+    out = F.sum(self, dims, True) if dims else self
+    return views.reshape(out, *shape) if extra and shape else (
+        views.view(out, ()) if extra else out)
+
+
+def conj(self) -> Tensor:
+    """The complex conjugate (a real tensor is itself)."""
+    return record(OPS["_conj"], self) if self.dtype.is_complex else self
+
+
+def _real_part(self, part: int, label: str) -> Tensor:
+    spec = self.spec
+    real = spec.dtype.to_real()
+    want = spec_of(real, spec.shape, tuple(2 * s for s in spec.strides))
+    self.realize()
+    out = new_tensor(self.storage, want, 2 * self.offset + part)
+    out._base = self if self._base is None else self._base
+    if modes.grad and self.requires_grad:
+        def back(g):
+            z = F.complex(g, F.zeros_like(g)) if part == 0 else F.complex(F.zeros_like(g), g)
+            return z
+
+        attach_view(out, self, label, back)
+    return out
+
+
+def _real(self) -> Tensor:
+    return _real_part(self, 0, "RealBackward0") if self.dtype.is_complex else self
+
+
+def _imag(self) -> Tensor:
+    if not self.dtype.is_complex:
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return _real_part(self, 1, "ImagBackward0")
+
+
+def _adjoint(self) -> Tensor:
+    out = views.transpose(self, -2, -1)
+    return out.conj()
+
+
+def _T(self) -> Tensor:  # noqa: N802
+    return views.permute(self, list(range(self.ndim))[::-1])
+
+
+def new_like(function):
+    def method(self, *args, dtype=None, **kwargs):
+        return function(*args, dtype=dtype or self.dtype, **kwargs)
+
+    return method
+
+
+METHODS = {
+    "resize_": resize_, "set_": set_, "sum_to_size": sum_to_size, "conj": conj,
+    "resolve_conj": lambda x: x, "resolve_neg": lambda x: x, "is_conj": lambda x: False,
+    "is_neg": lambda x: False, "adjoint": _adjoint,
+    "expand_as": lambda x, other: views.expand(x, *other.shape),
+    "view_as": lambda x, other: views.view(x, *other.shape),
+    "reshape_as": lambda x, other: views.reshape(x, *other.shape),
+    "is_set_to": lambda x, y: (
+        x.storage is y.storage and x.spec is y.spec and x.offset == y.offset),
+    **{"new_" + name: new_like(getattr(creation, name))
+       for name in ("zeros", "ones", "full", "empty", "tensor")},
+}
+PROPERTIES = {
+    "T": property(_T), "mT": property(lambda x: views.transpose(x, -2, -1)),
+    "mH": property(_adjoint), "H": property(lambda x: _adjoint(x) if x.ndim == 2 else x.conj()),
+    "real": property(_real), "imag": property(_imag),
+}
