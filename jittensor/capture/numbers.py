@@ -11,12 +11,13 @@ from __future__ import annotations
 class Traced(float):
     """A float that remembers its expression (Python source over named inputs).
 
-    `sources` are the names it depends on. Comparisons are not traced: `looked` collects the
-    sources whose value decided something, and these are guarded by value.
+    `sources` are the names it depends on. A comparison decides what is recorded: `decisions`
+    collects (source text, outcome) of each, to be checked before a replay.
     """
 
     __slots__ = ("text", "sources")
-    looked: set[str] = set()
+    decisions: dict[str, bool] = {}
+    deciding: set[str] = set()
 
     def __new__(cls, value: float, text: str, sources: frozenset[str]):
         self = super().__new__(cls, value)
@@ -66,19 +67,21 @@ Traced.__pos__ = lambda x: x
 Traced.__abs__ = lambda x: Traced(float.__abs__(x), f"abs({x.text})", x.sources)
 
 
-def _looking(name: str):
+def _deciding(name: str, sign: str):
     plain = getattr(float, name)
 
     def method(self, *other):
-        # whether a rate is zero or not decides which operations are recorded
-        Traced.looked |= self.sources
-        return plain(self, *other)
+        outcome = plain(self, *other)
+        if outcome is not NotImplemented:
+            text = f"({self.text} {sign} {text_of(*other)})" if other else f"bool({self.text})"
+            Traced.decisions[text] = outcome
+            Traced.deciding |= sources_of(self, *other)
+        return outcome
 
     return method
 
 
-for _name in ("__eq__", "__ne__", "__bool__"):
-    setattr(Traced, _name, _looking(_name))
-for _name in ("__lt__", "__le__", "__gt__", "__ge__"):
-    setattr(Traced, _name, _looking(_name))
+for _name, _sign in (("__eq__", "=="), ("__ne__", "!="), ("__lt__", "<"), ("__le__", "<="),
+                     ("__gt__", ">"), ("__ge__", ">="), ("__bool__", "")):
+    setattr(Traced, _name, _deciding(_name, _sign))
 Traced.__hash__ = float.__hash__

@@ -50,7 +50,7 @@ class Replay:
 
     __slots__ = ("look", "seen", "plan", "addresses", "floats", "argument_slots", "draws",
                  "checks", "results", "grads", "places", "updated", "scalars", "tick", "storages",
-                 "blocks", "build", "hold", "layout")
+                 "blocks", "build", "hold", "layout", "decide")
 
 
 def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
@@ -100,7 +100,8 @@ class Compiled:
         self._calls += 1
         if captures and not (self._check and self._calls % self._check == 0):
             for replay in captures:
-                if replay.look() == replay.seen:
+                if replay.look() == replay.seen and (
+                        replay.decide is None or replay.decide(numbers)):
                     return _run(replay, tensors, numbers)
         if key in self._lazy:
             return self._function(*args, **kwargs)
@@ -117,7 +118,7 @@ class Compiled:
         capture = Capture()
         places = _Places(reached, numbers)
         traced_args, traced_kwargs = places.arguments(args), places.arguments(kwargs)
-        Traced.looked = set()
+        Traced.decisions, Traced.deciding = {}, set()
         before = probe(reached, set())()
         realize.capturing = capture
         try:
@@ -243,10 +244,13 @@ class _Places:
             if param in counts:
                 counts[param] = float(counts[param])
 
-    def function(self, texts: list[str], used: set[str]) -> Callable:
-        """A function of the call's float arguments that computes scalars anew."""
+    def function(self, result: str, used: set[str], counted: bool) -> Callable:
+        """A function of the call's float arguments that computes numbers anew, after the step
+        counts have been raised (`counted`) or before."""
         lines = [f"    {name} = {self.texts[name]}" for name in sorted(used)]
-        body = "\n".join([*lines, f"    return [{', '.join(texts)}]"])
+        if not counted:
+            lines = [line.removesuffix(" - 1.0") for line in lines]
+        body = "\n".join([*lines, f"    return {result}"])
         scope = dict(self.scope)
         exec(f"def scalars(numbers):\n{body}", scope)
         return scope["scalars"]
@@ -286,10 +290,13 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
         else:
             texts.append(repr(float(value)) if value == value and abs(value) != float("inf")
                          else f"float('{float(value)}')")
-    frozen = {s for s in places.values if s not in used} | set(Traced.looked)
+    decisions = [f"{text} is {outcome}" for text, outcome in Traced.decisions.items()]
+    frozen = {s for s in places.values if s not in used and s not in Traced.deciding}
     if any(s.startswith("a") for s in frozen):
-        return "a float argument decides what is recorded"
-    replay.scalars = places.function(texts, used) if used else None
+        return "a float argument is used in a way that cannot be followed"
+    replay.decide = places.function(" and ".join(decisions), Traced.deciding, False) if (
+        decisions) else None
+    replay.scalars = places.function(f"[{', '.join(texts)}]", used, True) if used else None
     replay.floats = array("d", [float(v) for v in binding.floats])
     replay.tick = [(c, p) for c, p in places.counts]
     free = {s.rsplit("_", 1)[0] if s.count("_") > 2 and s.rsplit("_", 1)[1].isdigit() else s
