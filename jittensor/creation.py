@@ -82,6 +82,12 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
     return _finish(new_tensor(Storage(blocks.take(nbytes), nbytes), spec), requires_grad)
 
 
+def pending(shape, dtype: DType) -> Tensor:
+    """A tensor whose memory is taken when it is first written; the engine's own use."""
+    spec = spec_of(dtype, shape)
+    return new_tensor(Storage(None, spec.nbytes), spec)
+
+
 def _like(function):
     def like(input: Tensor, *, dtype=None, layout=None, device=None, requires_grad=False,
              memory_format=None) -> Tensor:

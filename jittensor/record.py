@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .autograd.graph import attach, check_inplace, rebase
+from .autograd.graph import attach
+from .autograd.inplace import check_inplace, rebase
 from .autograd.modes import modes
 from .config import config
 from .graph.node import Node, Rule, Spec, Storage, spec_of, user_frame
@@ -193,9 +194,13 @@ def write(x: Tensor, op: Op, *operands, attrs=None) -> Tensor:
     srcs, offsets = sources(tensors)
     scalars = tuple([o for o in operands if not isinstance(o, Tensor)])
     store(x, rule, srcs, offsets, scalars)
-    x.storage.version += 1
+    free = getattr(x, "_free", None)
+    if free is None:
+        x.storage.version += 1
+    else:
+        free[0] += 1                 # `.data` counts its writes by itself
     if grads:
-        rebase.after(x, op, operands, before)
+        rebase.after(x, op, before)
     return x
 
 

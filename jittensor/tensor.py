@@ -11,7 +11,7 @@ import numpy as np
 
 from .config import config
 from .graph import dtypes as dt
-from .graph.node import Spec, Storage, spec_of
+from .graph.node import UNTRACKED, Spec, Storage, spec_of
 from .graph.shapes import Size
 from .runtime import blocks
 from .runtime.realize import realize_all
@@ -86,7 +86,8 @@ class Tensor:
     value is looked at, or by `realize()`."""
 
     __slots__ = ("storage", "spec", "offset", "_leaf", "_fn", "_output", "_grad", "_base",
-                 "_seen", "_retain", "_hooks", "__dict__", "__weakref__")
+                 "_seen", "_retain", "_hooks", "_post", "_views", "_forbid", "_free", "__dict__",
+                 "__weakref__")
 
     __array_priority__ = 1000
     __hash__ = object.__hash__
@@ -134,7 +135,14 @@ class Tensor:
 
     @property
     def _version(self) -> int:
-        return self.storage.version
+        if self.storage.version is UNTRACKED:
+            raise RuntimeError("Inference tensors do not track version counter.")
+        free = getattr(self, "_free", None)
+        return self.storage.version if free is None else free[0]
+
+    def is_inference(self) -> bool:
+        """Whether the tensor was made in inference mode."""
+        return self.storage.version is UNTRACKED
 
     def size(self, dim: int | None = None):
         """The sizes, or the size of one dim."""

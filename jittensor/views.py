@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from .autograd.graph import attach_view
+from .autograd.graph import attach_view, remember_view
 from .autograd.modes import modes
 from .graph.node import Spec, spec_of
 from .graph.shapes import (
@@ -20,10 +20,18 @@ from .tensor import Tensor, new_tensor
 def make_view(x: Tensor, spec: Spec, offset: int, label: str, back) -> Tensor:
     """A view with autograd: `back(grad)` brings a gradient of the view into x's shape."""
     out = new_tensor(x.storage, spec, offset)
-    out._base = x if x._base is None else x._base
-    if modes.grad and (x._leaf or x._fn is not None):
+    out._base = base = x if x._base is None else x._base
+    out._seen = x.storage.version
+    if not modes.grad:
+        out._forbid = "no_grad"
+    elif x._leaf or x._fn is not None:
         attach_view(out, x, label, back)
         out._seen = x.storage.version
+    elif spec.dtype.category >= 2:
+        remember_view(out)
+    free = getattr(base, "_free", None)
+    if free is not None:
+        out._free = free
     return out
 
 
@@ -276,6 +284,11 @@ def scatter_view(grad: Tensor, whole: Spec, part: Spec, offset: int) -> Tensor:
     return flat.as_strided(shape, whole.strides, 0).clone()
 
 
+def scatter_part(grad: Tensor, whole: Spec, part: Spec, start: int) -> Tensor:
+    """`scatter_view` for a whole that may have gaps: the result is packed."""
+    return scatter_view(grad, packed(whole), *repack(whole, part, start))
+
+
 def _scatter_overlapping(out: Tensor, grad: Tensor, part: Spec, offset: int) -> Tensor:
     import numpy as np
 
@@ -291,20 +304,20 @@ def _scatter_overlapping(out: Tensor, grad: Tensor, part: Spec, offset: int) -> 
 def _part(input: Tensor, spec: Spec, offset: int, label: str) -> Tensor:
     whole, start = input.spec, offset - input.offset
     return make_view(input, spec, offset, label,
-                     lambda g: scatter_view(g, _packed(whole), *_repack(whole, spec, start)))
+                     lambda g: scatter_part(g, whole, spec, start))
 
 
-def _packed(whole: Spec) -> Spec:
+def packed(whole: Spec) -> Spec:
     """The spec that a gradient of a view with spec `whole` has."""
     return whole if whole.dense else spec_of(whole.dtype, whole.shape)
 
 
-def _repack(whole: Spec, part: Spec, start: int) -> tuple[Spec, int]:
+def repack(whole: Spec, part: Spec, start: int) -> tuple[Spec, int]:
     """Strides and offset of the part over a packed copy of the whole."""
-    packed = _packed(whole)
-    if packed is whole:
+    tight = packed(whole)
+    if tight is whole:
         return part, start
-    step = {s: p for n, s, p in zip(whole.shape, whole.strides, packed.strides, strict=True)
+    step = {s: p for n, s, p in zip(whole.shape, whole.strides, tight.strides, strict=True)
             if n > 1}
     offset, rest = 0, start
     for s in sorted(step, key=abs, reverse=True):

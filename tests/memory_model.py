@@ -5,6 +5,11 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 
+
+class Rejected(Exception):
+    """The operation drawn does not fit the values at hand; another one is drawn."""
+
+
 ORDER = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32",
          "float64", "complex64", "complex128")
 KIND = {d: 0 if d == "bool" else 1 if "int" in d else 2 if "float" in d else 3 for d in ORDER}
@@ -138,3 +143,49 @@ def fits_view(shape, strides, new_shape):
     """Strides of a no-copy reshape, found by trying them on NumPy, or None."""
     from jittensor.graph.shapes import view_strides
     return view_strides(tuple(shape), tuple(strides), tuple(new_shape))
+
+
+# ── arithmetic on NumPy arrays in a torch dtype ───────────────────────────────────────────────
+def is_float(dtype: str) -> bool:
+    """Whether a dtype has rounding."""
+    return "float" in dtype or "complex" in dtype
+
+
+def largest(array: np.ndarray) -> float:
+    """The largest magnitude (0 of nothing; NaN where there is one)."""
+    if not array.size:
+        return 0.0
+    with np.errstate(all="ignore"):
+        wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+        return float(np.max(np.abs(wide)))
+
+
+EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52,
+       "complex64": 2.0**-22}
+
+
+def rounding(dtype: str, array: np.ndarray) -> float:
+    """One unit in the last place of the largest element."""
+    return EPS.get(dtype, 0.0) * largest(array)
+
+
+def cast(array: np.ndarray, dtype: str) -> np.ndarray:
+    """An array in a torch dtype."""
+    want = numpy_type(dtype)
+    if array.dtype == want:
+        return array
+    if dtype == "bool":
+        return array != 0
+    if array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
+    if array.dtype.kind == "f" and want.kind in "iu" and want.itemsize < 4:
+        array = array.astype(np.int64)
+    if array.dtype == np.float64 and want.itemsize == 2 and want.kind not in "iu":
+        array = array.astype(np.float32)
+    with np.errstate(all="ignore"):
+        return array.astype(want)
+
+
+def compute_type(dtype: str) -> np.dtype:
+    """The dtype that arithmetic is done in."""
+    return np.dtype(np.float32) if dtype in ("float16", "bfloat16") else numpy_type(dtype)

@@ -10,12 +10,19 @@ result could jump (comparisons, casts to integers) take exact values only.
 from __future__ import annotations
 
 from collections import Counter
-from math import prod
 
-import ml_dtypes
 import numpy as np
 import operations
-from memory_model import Var, fits_view, overlaps_itself, promote, share_memory
+from memory_model import (
+    Rejected,
+    Var,
+    cast,
+    is_float,
+    largest,
+    overlaps_itself,
+    rounding,
+    share_memory,
+)
 
 from jittensor.graph.shapes import output_strides
 
@@ -38,10 +45,6 @@ def values(seed: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     if dtype.startswith("float"):
         return (rng.integers(-16, 17, shape) / 8).astype(dtype)
     return rng.integers(0 if dtype == "uint8" else -9, 10, shape).astype(dtype)
-
-
-class Rejected(Exception):
-    """The operation drawn does not fit the values at hand; another one is drawn."""
 
 
 class Program:
@@ -170,6 +173,8 @@ class Program:
     def write(self, text: str, x: Var, array: np.ndarray, error: float) -> None:
         """Emits an in-place operation that gives x the values of `array`."""
         self.sane(array, x.dtype, error)
+        if error and any(v.store is x.store and not is_float(v.dtype) for v in self.vars):
+            raise Rejected            # its bytes are read as integers, which are compared exactly
         new = cast(array, x.dtype)
         if array.dtype != new.dtype and is_float(x.dtype):
             error += rounding(x.dtype, new) if error else 0.0
@@ -202,57 +207,3 @@ class Program:
         """Emits a comparison of a variable with what NumPy has for it."""
         self.emit(f"check({len(self.expected)}, {v.name})")
         self.expected.append((v.array.copy(), v.strides, v.store.error, v.offset))
-
-
-# ── arithmetic on NumPy arrays in a torch dtype ───────────────────────────────────────────────
-def is_float(dtype: str) -> bool:
-    """Whether a dtype has rounding."""
-    return "float" in dtype or "complex" in dtype
-
-
-def largest(array: np.ndarray) -> float:
-    """The largest magnitude (0 of nothing; NaN where there is one)."""
-    if not array.size:
-        return 0.0
-    with np.errstate(all="ignore"):
-        wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
-        return float(np.max(np.abs(wide)))
-
-
-EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52,
-       "complex64": 2.0**-22}
-
-
-def rounding(dtype: str, array: np.ndarray) -> float:
-    """One unit in the last place of the largest element."""
-    return EPS.get(dtype, 0.0) * largest(array)
-
-
-def numpy_dtype(dtype: str) -> np.dtype:
-    """The NumPy dtype of a torch dtype's name."""
-    return np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
-
-
-def cast(array: np.ndarray, dtype: str) -> np.ndarray:
-    """An array in a torch dtype."""
-    want = numpy_dtype(dtype)
-    if array.dtype == want:
-        return array
-    if dtype == "bool":
-        return array != 0
-    if array.dtype.name == "bfloat16":
-        array = array.astype(np.float32)
-    if array.dtype.kind == "f" and want.kind in "iu" and want.itemsize < 4:
-        array = array.astype(np.int64)
-    if array.dtype == np.float64 and want.itemsize == 2 and want.kind not in "iu":
-        array = array.astype(np.float32)
-    with np.errstate(all="ignore"):
-        return array.astype(want)
-
-
-def compute_dtype(dtype: str) -> np.dtype:
-    """The dtype that arithmetic is done in."""
-    return np.dtype(np.float32) if dtype in ("float16", "bfloat16") else numpy_dtype(dtype)
-
-
-__all__ = ["Program", "Rejected", "fits_view", "prod", "promote", "values"]

@@ -1,78 +1,183 @@
-"""The autograd graph: a recorded operation and its operands in, a node that can go backward out."""
+"""The autograd graph: a recorded operation and its operands in, a node that can go backward out.
+
+An edge says where a gradient goes: a node, (node, output number) for a node with several outputs,
+a leaf tensor, or None.
+"""
 
 from __future__ import annotations
 
 import itertools
+import traceback
 import weakref
+from collections.abc import Callable
+from typing import Any
 
-from ..graph.node import user_frame, where
+from ..graph.node import UNTRACKED, user_frame, where
 from ..graph.ops import ELEMENTWISE, Op
 from ..tensor import Tensor, new_tensor
-from .modes import modes
+from .modes import anomaly, modes
+from .saved import Packed, pack_saved
 
 _sequence = itertools.count()
+_new = object.__new__
 
 
+# ── hooks ─────────────────────────────────────────────────────────────────────────────────────
+class Handle:
+    """What registering a hook returns: `remove()`, or leaving a `with`, takes the hook off."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: dict, hook: Any):
+        self.id = next(Handle._ids)
+        self.hooks = hooks
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        """Takes the hook off; a second call does nothing."""
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.remove()
+
+
+class Extras:
+    """What few nodes have: hooks, tensors that keep their gradient, the forward traceback."""
+
+    __slots__ = ("after", "before", "tensor", "keep", "trace")
+
+    def __init__(self):
+        self.after: dict[int, Callable] = {}
+        self.before: dict[int, Callable] = {}
+        self.tensor: dict[int, tuple[int, Callable]] = {}
+        self.keep: dict[int, weakref.ref] = {}
+        self.trace = ""
+
+
+# ── nodes ─────────────────────────────────────────────────────────────────────────────────────
 class GradNode:
     """One recorded operation of the autograd graph (`grad_fn`).
 
-    `edges` name, for each operand, the node (or leaf tensor) that its gradient goes to, or None.
+    `edges` name, for each operand, where its gradient goes. The class of a node is named as
+    PyTorch names it.
     """
 
     __slots__ = ("op", "edges", "operands", "specs", "attrs", "outcome", "sequence", "versions",
-                 "freed", "hooks", "origin", "outputs", "label", "retained", "__weakref__")
+                 "freed", "extra", "origin", "outputs", "__weakref__")
 
     def __init__(self):
         self.sequence = next(_sequence)
         self.freed = False
-        self.hooks = self.outcome = self.retained = None
+        self.op = self.outcome = self.extra = self.origin = None
         self.operands = self.versions = self.edges = self.specs = self.attrs = ()
-        self.outputs, self.label = 1, ""
+        self.outputs = 1
+        if anomaly.enabled:
+            self.note_traceback()
 
     # ── what users see ────────────────────────────────────────────────────────────────────────
     def name(self) -> str:
         """PyTorch's name of the node."""
-        return self.label or self.op.grad_name
+        return type(self).__name__
+
+    @property
+    def label(self) -> str:
+        """The name; setting it gives the node another class."""
+        return type(self).__name__
+
+    @label.setter
+    def label(self, name: str) -> None:
+        self.__class__ = named(type(self), name)
 
     @property
     def next_functions(self) -> tuple:
-        """The nodes that gradients go to, as ((node, output number), ...)."""
-        return tuple((as_node(e), 0) if e is not None else (None, 0)
-                     for e, s in zip(self.edges, self.specs, strict=True) if s is not None)
+        """Where gradients go, as ((node, output number), ...)."""
+        wraps = self.op is not None and self.op.name in _WRAPPING
+        return tuple(as_pair(e) for e, s in zip(self.edges, self.specs, strict=True)
+                     if s is not None or wraps)
 
-    def register_hook(self, hook):
-        """`hook(grad_inputs, grad_outputs)` runs after the node."""
-        self.hooks = self.hooks or []
-        return Handle(self.hooks, hook)
+    @property
+    def requires_grad(self) -> bool:
+        """Always True."""
+        return True
+
+    @property
+    def metadata(self) -> dict:
+        """A dict of the user's own, new at each look unless anomaly mode fills it."""
+        trace = self.extra.trace if self.extra is not None else ""
+        return {"traceback_": trace} if trace else {}
+
+    def _sequence_nr(self) -> int:
+        return self.sequence
+
+    def extras(self) -> Extras:
+        """The node's hooks, made on first use."""
+        if self.extra is None:
+            self.extra = Extras()
+        return self.extra
+
+    def register_hook(self, hook: Callable) -> Handle:
+        """`hook(grad_inputs, grad_outputs)` runs after the node; what it returns replaces
+        grad_inputs."""
+        return Handle(self.extras().after, hook)
+
+    def register_prehook(self, hook: Callable) -> Handle:
+        """`hook(grad_outputs)` runs before the node; what it returns replaces grad_outputs."""
+        return Handle(self.extras().before, hook)
+
+    def __getattr__(self, name: str):
+        if name.startswith("_saved_"):
+            wanted = name[len("_saved_"):]
+            if wanted == "result" and self.outcome is not None:
+                return self.result()
+            args = self.op.args if self.op is not None else ()
+            if wanted in args and args.index(wanted) < len(self.operands):
+                if self.freed:
+                    raise RuntimeError(FREED)
+                value = self.saved(args.index(wanted))
+                if value is not None:
+                    return value
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {hex(id(self))}>"
 
+    def note_traceback(self) -> None:
+        """Keeps where the operation was recorded, for anomaly mode."""
+        stack = traceback.format_list(_outside(traceback.extract_stack()))
+        self.extras().trace = "".join(stack)
+
     # ── saved tensors ─────────────────────────────────────────────────────────────────────────
-    def saved(self, k: int) -> Tensor:
+    def saved(self, k: int) -> Any:
         """Operand k as it was; RuntimeError if it was changed or freed since."""
         x = self.operands[k]
-        if isinstance(x, Tensor):
-            if x.storage.version != self.versions[k]:
-                raise RuntimeError(_modified(x, self, self.versions[k]))
+        if x.__class__ is Packed:
+            return x.unpack(self.edges[k])
+        if isinstance(x, Tensor) and x.storage.version != self.versions[k]:
+            raise RuntimeError(modified(x, self, self.versions[k]))
         return x
 
     def result(self) -> Tensor:
         """The operation's own result, attached to this node."""
         alias, version = self.outcome
+        if alias.__class__ is Packed:
+            return alias.unpack(self)
         if alias.storage.version != version:
-            raise RuntimeError(_modified(alias, self, version))
+            raise RuntimeError(modified(alias, self, version))
         out = new_tensor(alias.storage, alias.spec, alias.offset)
         out._fn = self
         return out
 
-    def apply(self, grad):
+    def apply(self, grad: Tensor) -> list:
         """The gradients of the operands, given the result's."""
         if self.freed:
             raise RuntimeError(FREED)
         if self.op.kind == ELEMENTWISE:
             return self._elementwise(grad)
-        return self.op.backward(self, grad)
+        return [g if g is None or s is None else fit(g, s)
+                for g, s in zip(self.op.backward(self, grad), self.specs, strict=True)]
 
     def _elementwise(self, grad: Tensor) -> list:
         op = self.op
@@ -86,17 +191,22 @@ class GradNode:
                 continue
             gradient = op.grads.get(arg)
             if gradient is None:
-                raise RuntimeError(f"derivative for {op.name} is not implemented")
+                raise RuntimeError(f"derivative for aten::{op.name} is not implemented")
             out.append(fit(gradient.call(grad, result, *arguments), spec))
         return out
 
     def release(self) -> None:
         """Frees what was saved."""
-        if self.outcome is not None or any(isinstance(x, Tensor) for x in self.operands):
+        if self.outcome is not None or any(
+                isinstance(x, (Tensor, Packed)) for x in self.operands):
             self.freed = True
-        self.operands = tuple(None if isinstance(x, Tensor) else x for x in self.operands)
+        self.operands = tuple([None if isinstance(x, (Tensor, Packed)) else x
+                               for x in self.operands])
         self.outcome = None
 
+
+# operators whose Python scalar PyTorch wraps in a tensor, and so gives an edge
+_WRAPPING = frozenset({"add", "add_scaled", "sub", "sub_scaled", "mul", "div"})
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after "
@@ -105,15 +215,38 @@ FREED = (
     "through the graph a second time or if you need to access saved tensors after calling "
     "backward.")
 
+_CLASSES: dict[tuple, type] = {}
 
-def _modified(x: Tensor, node: GradNode, version: int) -> str:
+
+def named(base: type, name: str) -> type:
+    """The class of nodes like `base` that is called `name`."""
+    family = getattr(base, "_family", base)
+    found = _CLASSES.get((family, name))
+    if found is None:
+        found = type(name, (family,), {"__slots__": (), "_family": family})
+        _CLASSES[family, name] = found
+    return found
+
+
+def _outside(stack: list) -> list:
+    package = __file__.rsplit("autograd", 1)[0]
+    return [frame for frame in stack if not frame.filename.startswith(package)]
+
+
+def modified(x: Tensor, node: GradNode, version: int) -> str:
+    """What PyTorch says when a saved tensor was written to, with the line that saved it."""
     file, line = where(getattr(node, "origin", None))
+    hint = ("Hint: the backtrace further above shows the operation that failed to compute its "
+            "gradient. The variable in question was changed in there or anywhere later. Good luck!"
+            if anomaly.enabled else
+            "Hint: enable anomaly detection to find the operation that failed to compute its "
+            "gradient, with torch.autograd.set_detect_anomaly(True).")
+    of = f", which is output 0 of {x._fn.name()}," if x._fn is not None else ""
     return (
         "one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: [torch.FloatTensor {list(x.shape)}] is at version {x.storage.version}; "
+        f"operation: [{x.type()} {list(x.shape)}]{of} is at version {x.storage.version}; "
         f"expected version {version} instead. It was saved by {node.name()} at {file}:{line}. "
-        "Hint: the backtrace further above shows the operation that failed to compute its "
-        "gradient. The variable in question was changed in there or anywhere later. Good luck!")
+        + hint)
 
 
 class AccumulateGrad:
@@ -127,85 +260,138 @@ class AccumulateGrad:
         """PyTorch's name of the node."""
         return "torch::autograd::AccumulateGrad"
 
+    @property
+    def requires_grad(self) -> bool:
+        """Always True."""
+        return True
+
+    def register_hook(self, hook: Callable) -> Handle:
+        """`hook(grad_inputs, grad_outputs)` runs after a gradient was accumulated."""
+        return Handle(post_hooks(self.variable), lambda leaf: hook((), (leaf._grad,)))
+
+    def register_prehook(self, hook: Callable) -> Handle:
+        """`hook(grad_outputs)` runs before a gradient is accumulated."""
+        def first(grad: Tensor):
+            changed = hook((grad,))
+            return changed[0] if isinstance(changed, tuple) else changed
+
+        return Handle(leaf_hooks(self.variable), first)
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, AccumulateGrad) and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return hash(("AccumulateGrad", id(self.variable)))
+
     def __repr__(self) -> str:
         return f"<AccumulateGrad object at {hex(id(self))}>"
 
 
-def as_node(edge):
+def leaf_hooks(x: Tensor) -> dict:
+    """The hooks on a leaf's gradient."""
+    if getattr(x, "_hooks", None) is None:
+        x._hooks = {}
+    return x._hooks
+
+
+def post_hooks(x: Tensor) -> dict:
+    """The hooks that run after a leaf's gradient was accumulated."""
+    if getattr(x, "_post", None) is None:
+        x._post = {}
+    return x._post
+
+
+def as_node(edge: Any):
     """An edge's target as users see it."""
+    if edge.__class__ is tuple:
+        return edge[0]
     return AccumulateGrad(edge) if isinstance(edge, Tensor) else edge
 
 
-class Handle:
-    """Takes a hook off again."""
-
-    def __init__(self, hooks, hook):
-        self.hooks, self.hook = hooks, hook
-        hooks.append(hook)
-
-    def remove(self) -> None:
-        """Takes the hook off."""
-        if self.hook in self.hooks:
-            self.hooks.remove(self.hook)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc) -> None:
-        self.remove()
+def as_pair(edge: Any) -> tuple:
+    """An edge as (node, output number)."""
+    return as_node(edge), edge[1] if edge.__class__ is tuple else 0
 
 
 # ── recording ─────────────────────────────────────────────────────────────────────────────────
 def edge_of(x: Tensor):
     """Where x's gradient goes."""
-    if x._base is not None and x._fn is not None:
-        return current(x)
-    return x._fn if x._fn is not None else (x if x._leaf else None)
+    if x._base is not None and getattr(x, "_seen", None) != x.storage.version:
+        renew(x)
+    fn = x._fn
+    if fn is None:
+        return x if x._leaf else None
+    return fn if fn.outputs == 1 else (fn, x._output)
 
 
 def current(x: Tensor):
-    """A view's node; made anew when its base was written in place since."""
-    seen = getattr(x, "_seen", None)
-    if seen is not None and seen != x.storage.version:
-        rebase.renew(x)
-    return x._fn if x._fn is not None else (x if x._leaf else None)
+    """A tensor's node; a view's is made anew when its base was written in place since."""
+    edge_of(x)
+    return x._fn
 
 
 _SAVES: dict[tuple, tuple] = {}
 
 
-def _saves(op: Op, edges: tuple) -> tuple:
-    """(which operands to save, whether to save the result)."""
+def saves_of(op: Op, edges: tuple) -> tuple:
+    """(which operands to save, whether to save the result, the node's class)."""
+    key = (op, tuple([e is not None for e in edges]))
+    found = _SAVES.get(key)
+    if found is not None:
+        return found
     if op.kind != ELEMENTWISE:
-        return tuple(k in op.saves for k in range(len(edges))), "result" in op.saves
-    names = set()
-    for arg, edge in zip(op.args, edges, strict=True):
-        if edge is not None and op.grads.get(arg) is not None:
-            names |= op.grads[arg].names
-    return tuple(arg in names for arg in op.args), "result" in names
+        which, result = tuple(k in op.saves for k in range(len(edges))), "result" in op.saves
+    else:
+        names = set()
+        for arg, edge in zip(op.args, edges, strict=True):
+            if edge is not None and op.grads.get(arg) is not None:
+                names |= op.grads[arg].names
+        which, result = tuple(arg in names for arg in op.args), "result" in names
+    found = _SAVES[key] = which, result, named(GradNode, op.grad_name)
+    return found
 
 
 def attach(out: Tensor, op: Op, operands: tuple, attrs: tuple = ()) -> None:
     """Makes `out` the differentiable result of op(operands)."""
     if out.spec.dtype.category < 2:
         return
-    fn = GradNode()
-    fn.op, fn.attrs = op, attrs
-    fn.origin = out.storage.node.origin if out.storage.node is not None else user_frame()
-    fn.edges = edges = tuple([edge_of(x) if isinstance(x, Tensor) else None for x in operands])
-    key = (op, tuple([e is not None for e in edges]))
-    saves = _SAVES.get(key)
-    if saves is None:
-        saves = _SAVES[key] = _saves(op, edges)
-    which, result = saves
+    edges = tuple([edge_of(x) if isinstance(x, Tensor) else None for x in operands])
+    node = out.storage.node
+    fn = make_node(op, operands, edges, attrs, node.origin if node is not None else user_frame())
+    if fn.outcome:
+        fn.outcome = (new_tensor(out.storage, out.spec, out.offset), out.storage.version)
+    if modes.pack is not None:
+        pack_saved(fn)
+    out._fn = fn
+
+
+def make_node(op: Op, operands: tuple, edges: tuple, attrs: tuple, origin: Any) -> GradNode:
+    """The node of op(operands); its `outcome` is True when the result is to be saved."""
+    which, result, kind = saves_of(op, edges)
+    fn = _new(kind)
+    fn.sequence = next(_sequence)
+    fn.freed, fn.outputs, fn.extra, fn.outcome = False, 1, None, result or None
+    fn.op, fn.attrs, fn.origin, fn.edges = op, attrs, origin, edges
     fn.specs = tuple([x.spec if isinstance(x, Tensor) else None for x in operands])
     fn.operands = tuple([x if keep or not isinstance(x, Tensor) else None
                          for x, keep in zip(operands, which, strict=True)])
-    fn.versions = tuple([x.storage.version if isinstance(x, Tensor) else 0 for x in operands])
-    if result:
-        alias = new_tensor(out.storage, out.spec, out.offset)
-        fn.outcome = (alias, out.storage.version)
-    out._fn = fn
+    fn.versions = versions = tuple([x.storage.version if isinstance(x, Tensor) else 0
+                                    for x in operands])
+    if UNTRACKED in versions:
+        check_saved(fn.operands)
+    if anomaly.enabled:
+        fn.note_traceback()
+    return fn
+
+
+def check_saved(operands: tuple) -> None:
+    """Raises when a tensor made in inference mode would be saved for backward."""
+    if any(isinstance(x, Tensor) and x.storage.version is UNTRACKED for x in operands):
+        raise RuntimeError(
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+            "inference mode in computation tracked by autograd. To work around this, you can make "
+            "a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` "
+            "instead of `torch.inference_mode()`.")
 
 
 class ViewNode(GradNode):
@@ -220,11 +406,12 @@ class ViewNode(GradNode):
         return None
 
 
-def attach_view(out: Tensor, x: Tensor, label: str, back) -> Tensor:
+def attach_view(out: Tensor, x: Tensor, label: str, back: Callable) -> Tensor:
     """Makes `out` a differentiable view of x."""
-    fn = ViewNode()
-    fn.label, fn.back = label, back
-    fn.edges, fn.specs = (edge_of(x),), (x.spec,)
+    edge = edge_of(x)
+    fn = named(ViewNode, label)()
+    fn.back = back
+    fn.edges, fn.specs = (edge,), (x.spec,)
     out._fn = fn
     return out
 
@@ -243,91 +430,95 @@ def fit(grad: Tensor, spec) -> Tensor | None:
     return grad
 
 
-# ── in-place writes ───────────────────────────────────────────────────────────────────────────
-def check_inplace(x: Tensor) -> None:
-    """Raises PyTorch's errors for writes that autograd forbids."""
-    if not modes.grad:
-        return
-    if x._leaf and x._fn is None:
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place "
-                           "operation.")
+# ── views whose base was written in place ─────────────────────────────────────────────────────
+def remember_view(view: Tensor) -> None:
+    """Notes a view of a tensor that needs no gradient: a write may make it need one."""
+    base = view._base
+    try:
+        views = base._views
+    except AttributeError:
+        views = base._views = []
+    views.append(weakref.ref(view))
+    count = len(views)
+    if count >= 32 and not count & (count - 1):
+        views[:] = [r for r in views if r() is not None]
+
+
+def renew_views(base: Tensor, but: Tensor | None = None) -> None:
+    """Gives the views of a base that has begun to need a gradient their nodes."""
+    views = getattr(base, "_views", None)
+    if views:
+        base._views = []
+        for reference in views:
+            view = reference()
+            if view is not None and view is not but:
+                renew(view)
+
+
+def renew(x: Tensor) -> None:
+    """Makes a view's node anew from its base."""
     base = x._base
-    if base is not None and base._leaf and base._fn is None:
-        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an "
-                           "in-place operation.")
+    x._seen = x.storage.version
+    if base._fn is None and not base._leaf or getattr(x, "_forbid", None) == "no_grad":
+        return
+    if x.spec.dtype is not base.spec.dtype:
+        return                       # parts of complex numbers: the node that was recorded holds
+    spec, offset = x.spec, x.offset - base.offset
+
+    def back(grad, spec=spec, offset=offset, whole=base.spec):
+        from ..views import scatter_part
+        return scatter_part(grad, whole, spec, offset)
+
+    attach_view(x, base, "AsStridedBackward0", back)
 
 
-class CopySlices(GradNode):
-    """A write through a view, as its base sees it: the gradient of the written region goes to
-    the write, that of the rest to the base's former value."""
+from .saved import (  # noqa: E402  (public names of `torch.autograd.graph`)
+    disable_saved_tensors_hooks,
+    save_on_cpu,
+    saved_tensors_hooks,
+)
 
-    __slots__ = ("view", "write")
-
-    def name(self) -> str:
-        return "CopySlices"
-
-    def apply(self, grad):
-        spec, offset = self.view
-        rest = grad.clone()
-        region = rest.as_strided(spec.shape, spec.strides, offset)
-        inner = self.write.apply(region.clone())
-        region.zero_()
-        return [rest, *inner]
-
-    def release(self) -> None:
-        self.write.release()
+Node = GradNode
 
 
-class rebase:  # noqa: N801
-    """Autograd of in-place writes: the written tensor (and its base) get new nodes."""
+def register_multi_grad_hook(tensors, fn: Callable, *, mode: str = "all") -> Handle:
+    """`fn(gradients)` runs when the gradients of all tensors are there ('all'), or `fn(gradient)`
+    at the first of them ('any')."""
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    tensors = list(tensors)
+    grads: list = [None] * len(tensors)
+    state = {"count": 0, "done": False}
 
-    @staticmethod
-    def before(x: Tensor, op: Op, operands: tuple) -> GradNode:
-        """The node of the write, with operands as they are before it."""
-        fn = GradNode()
-        fn.op, fn.origin = op, user_frame()
-        fn.edges = tuple([edge_of(o) if isinstance(o, Tensor) else None for o in operands])
-        fn.specs = tuple([o.spec if isinstance(o, Tensor) else None for o in operands])
-        which, result = _saves(op, fn.edges)
-        fn.operands = tuple([o if keep or not isinstance(o, Tensor) else None
-                             for o, keep in zip(operands, which, strict=True)])
-        fn.versions = tuple([o.storage.version if isinstance(o, Tensor) else 0
-                             for o in operands])
-        fn.attrs = (result,)
-        return fn
+    def seen(k: int):
+        def hook(grad):
+            if mode == "any":
+                if not state["done"]:
+                    state["done"] = True
+                    fn(grad)
+                return
+            grads[k] = grad
+            state["count"] += 1
+            if state["count"] == len(tensors):
+                state["count"] = 0
+                given, grads[:] = list(grads), [None] * len(tensors)
+                fn(given)
 
-    @staticmethod
-    def after(x: Tensor, op: Op, operands: tuple, fn: GradNode) -> None:
-        """Hangs the written tensor on the write's node."""
-        if fn.attrs and fn.attrs[0] is True:
-            fn.outcome = (new_tensor(x.storage, x.spec, x.offset), x.storage.version)
-        base = x._base
-        if base is None:
-            x._fn, x._leaf = fn, False
-            return
-        node = CopySlices()
-        node.view, node.write, node.op = (x.spec, x.offset - base.offset), fn, op
-        node.edges = (edge_of(base), *fn.edges)
-        node.specs = (base.spec, *fn.specs)
-        base._fn, base._leaf = node, False
-        rebase.renew(x)
+        return hook
 
-    @staticmethod
-    def renew(x: Tensor) -> None:
-        """Makes a view's node anew from its base."""
-        base = x._base
-        spec, offset = x.spec, x.offset - base.offset
-        if base._fn is None and not base._leaf:
-            return
+    handles = [x.register_hook(seen(k)) for k, x in enumerate(tensors)]
 
-        def back(grad, spec=spec, offset=offset, whole=base.spec):
-            from ..views import scatter_view
-            return scatter_view(grad, whole, spec, offset)
+    class Handles(Handle):
+        def __init__(self):
+            self.handles = tuple(handles)
 
-        attach_view(x, base, "AsStridedBackward0", back)
-        x._seen = x.storage.version
+        def remove(self) -> None:
+            for handle in self.handles:
+                handle.remove()
+
+    return Handles()
 
 
-def weak(x):
-    """A weak reference that answers None when the object is gone."""
-    return weakref.ref(x)
+__all__ = ["GradNode", "Handle", "Node", "attach", "attach_view", "current",
+           "disable_saved_tensors_hooks", "edge_of", "register_multi_grad_hook", "save_on_cpu",
+           "saved_tensors_hooks"]

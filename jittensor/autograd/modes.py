@@ -7,13 +7,23 @@ import functools
 import threading
 from collections.abc import Callable
 
+from ..graph.node import INFERENCE
+
 
 class _Modes(threading.local):
     grad = True
     inference = False
+    pack = None             # (pack hook, unpack hook) of saved tensors
+    pack_disabled = None    # the message when such hooks are forbidden
+
+
+class _Anomaly:
+    enabled = False         # every node keeps its traceback
+    check_nan = False       # and a NaN in a gradient is an error
 
 
 modes = _Modes()
+anomaly = _Anomaly()
 
 
 def is_grad_enabled() -> bool:
@@ -134,8 +144,17 @@ class inference_mode(_Mode):  # noqa: N801
 
     def __enter__(self) -> None:
         self.before, self.before_inference = modes.grad, modes.inference
-        if self.mode:
-            modes.grad, modes.inference = False, True
+        modes.grad, modes.inference = (False, True) if self.mode else (True, False)
+        _note_inference()
 
     def __exit__(self, *exc) -> None:
         modes.grad, modes.inference = self.before, self.before_inference
+        _note_inference()
+
+
+def _note_inference() -> None:
+    """Tells storages whether this thread's writes are counted."""
+    if modes.inference:
+        INFERENCE[threading.get_ident()] = 1
+    else:
+        INFERENCE.pop(threading.get_ident(), None)

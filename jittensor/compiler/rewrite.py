@@ -87,7 +87,8 @@ class Value:
 
     def view(self, shape, strides) -> Value:
         """The same memory under another shape and strides."""
-        return replace(self, spec=spec_of(self.spec.dtype, tuple(shape), strides, self.spec.device))
+        spec = spec_of(self.spec.dtype, tuple(shape), tuple(strides), self.spec.device)
+        return replace(self, spec=spec)
 
 
 class Builder:

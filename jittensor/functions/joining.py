@@ -1,21 +1,302 @@
-"""Joining and splitting: tensors in, a longer tensor or views of its parts out."""
+"""Joining and repeating: tensors in, a longer tensor out."""
 
 from __future__ import annotations
 
+import itertools
+
 from .. import views
-from ..graph.shapes import broadcast_shapes, wrap_dim
+from ..creation import pending, zeros
+from ..graph import dtypes as dt
+from ..graph.ops import OPS
+from ..graph.shapes import contiguous_strides, wrap_dim
+from ..record import cast, write
 from ..tensor import Tensor
+from .rows import into
+from .rules import gradient_rule, with_gradient
 
 
-def unbind(input, dim: int = 0) -> tuple:
-    """The slices along a dim."""
-    d = wrap_dim(dim, input.ndim, False)
-    return tuple([views.select(input, d, k) for k in range(input.shape[d])])
+def _tensors(tensors, name: str) -> list[Tensor]:
+    if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
+        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not "
+                        f"{type(tensors).__name__}")
+    for k, x in enumerate(tensors):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected Tensor as element {k} in argument 0, but got "
+                            f"{type(x).__name__}")
+    return list(tensors)
 
 
-def broadcast_tensors(*tensors) -> tuple:
-    """The tensors expanded to their common shape."""
+# ── joining ───────────────────────────────────────────────────────────────────────────────────
+def _cat_backward(node, grad):
+    (dim,) = node.attrs
+    out, at = [], 0
+    for edge, spec in zip(node.edges, node.specs, strict=True):
+        size = 0 if spec.shape == (0,) and grad.ndim != 1 else spec.shape[dim]
+        if edge is None:
+            out.append(None)
+        elif size == 0:
+            out.append(zeros(spec.shape, dtype=grad.dtype))
+        else:
+            out.append(views.narrow(grad, dim, at, size))
+        at += size
+    return out
+
+
+_CAT = gradient_rule("cat", _cat_backward)
+
+
+def _common_dtype(tensors: list[Tensor]):
+    return dt.result_type([x.dtype for x in tensors if x.ndim],
+                          [x.dtype for x in tensors if not x.ndim], [])
+
+
+def cat(tensors, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """The tensors one after another along a dim; their other sizes must agree.
+
+    >>> import jittensor as torch
+    >>> torch.cat([torch.ones(2), torch.zeros(1)])
+    tensor([1., 1., 0.])
+    """
+    parts = _tensors(tensors, "cat")
+    if not parts:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    for k, x in enumerate(parts):
+        if not x.ndim:
+            raise RuntimeError(f"zero-dimensional tensor (at position {k}) cannot be concatenated")
+    real = [x for x in parts if tuple(x.shape) != (0,)] or parts[:1]
+    first = real[0]
+    d = wrap_dim(dim, first.ndim)
+    for k, x in enumerate(parts):
+        if tuple(x.shape) == (0,) and x is not first:
+            continue
+        if x.ndim != first.ndim:
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {first.ndim} and "
+                               f"{x.ndim}")
+        for axis in range(first.ndim):
+            if axis != d and x.shape[axis] != first.shape[axis]:
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {d}. Expected size "
+                    f"{first.shape[axis]} but got size {x.shape[axis]} for tensor number {k} in "
+                    "the list.")
+    shape = list(first.shape)
+    shape[d] = sum(x.shape[d] for x in real)
+    dtype = _common_dtype(parts)
+
+    def compute() -> Tensor:
+        whole, at = pending(shape, dtype), 0
+        for x in real:
+            if x.numel():
+                write(views.narrow(whole, d, at, x.shape[d]), OPS["cast"], x)
+            at += x.shape[d]
+        whole.storage.version = 0
+        return whole
+
+    return into(out, with_gradient(_CAT, compute, tuple(parts), (d,)))
+
+
+concat = concatenate = cat
+
+
+def stack(tensors, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """Tensors of one shape as the slices of a new dim."""
+    parts = _tensors(tensors, "stack")
+    if not parts:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    d = wrap_dim(dim, parts[0].ndim + 1)
+    for k, x in enumerate(parts):
+        if x.shape != parts[0].shape:
+            raise RuntimeError("stack expects each tensor to be equal size, but got "
+                               f"{list(parts[0].shape)} at entry 0 and {list(x.shape)} at entry "
+                               f"{k}")
+    return cat([views.unsqueeze(x, d) for x in parts], d, out=out)
+
+
+def atleast_1d(*tensors):
+    """Tensors with at least one dim."""
+    return _each(tensors, lambda x: views.reshape(x, 1) if not x.ndim else x)
+
+
+def atleast_2d(*tensors):
+    """Tensors with at least two dims, new ones first."""
+    return _each(tensors, lambda x: views.reshape(x, 1, 1) if not x.ndim else (
+        views.unsqueeze(x, 0) if x.ndim == 1 else x))
+
+
+def atleast_3d(*tensors):
+    """Tensors with at least three dims."""
+    def raised(x: Tensor) -> Tensor:
+        if x.ndim == 0:
+            return views.reshape(x, 1, 1, 1)
+        if x.ndim == 1:
+            return views.unsqueeze(views.unsqueeze(x, 0), -1)
+        return views.unsqueeze(x, -1) if x.ndim == 2 else x
+
+    return _each(tensors, raised)
+
+
+def _each(tensors, function):
+    if len(tensors) == 1 and isinstance(tensors[0], Tensor):
+        return function(tensors[0])
+    if len(tensors) == 1:
+        tensors = tensors[0]
+    return tuple(function(x) for x in tensors)
+
+
+def hstack(tensors, *, out: Tensor | None = None) -> Tensor:
+    """Joined along dim 1 (dim 0 of vectors)."""
+    parts = list(atleast_1d(_tensors(tensors, "hstack")))
+    if not parts:
+        raise RuntimeError("hstack expects a non-empty TensorList")
+    return cat(parts, 0 if parts[0].ndim == 1 else 1, out=out)
+
+
+def vstack(tensors, *, out: Tensor | None = None) -> Tensor:
+    """Joined along dim 0, vectors as rows."""
+    parts = list(atleast_2d(_tensors(tensors, "vstack")))
+    if not parts:
+        raise RuntimeError("vstack expects a non-empty TensorList")
+    return cat(parts, 0, out=out)
+
+
+row_stack = vstack
+
+
+def dstack(tensors, *, out: Tensor | None = None) -> Tensor:
+    """Joined along dim 2."""
+    parts = list(atleast_3d(_tensors(tensors, "dstack")))
+    if not parts:
+        raise RuntimeError("dstack expects a non-empty TensorList")
+    return cat(parts, 2, out=out)
+
+
+def column_stack(tensors, *, out: Tensor | None = None) -> Tensor:
+    """Joined along dim 1, vectors as columns."""
+    parts = _tensors(tensors, "column_stack")
+    if not parts:
+        raise RuntimeError("column_stack expects a non-empty TensorList")
+    return cat([views.reshape(x, x.numel(), 1) if x.ndim <= 1 else x for x in parts], 1, out=out)
+
+
+def block_diag(*tensors) -> Tensor:
+    """The matrices along the diagonal of a larger one, zeros elsewhere."""
+    parts = [atleast_2d(x) for x in tensors]
+    for k, x in enumerate(tensors):
+        if x.ndim > 2:
+            raise RuntimeError("torch.block_diag: Input tensors must have 2 or fewer dimensions. "
+                               f"Input {k} has {x.ndim} dimensions")
+    dtype = _common_dtype(list(tensors)) if tensors else None
+    columns, at, rows = sum(x.shape[1] for x in parts), 0, []
+    for x in parts:
+        n, m = x.shape
+        rows.append(cat([zeros(n, at, dtype=dtype), x, zeros(n, columns - at - m, dtype=dtype)],
+                        1))
+        at += m
+    return cat(rows, 0) if rows else zeros(1, 0)
+
+
+# ── repeating ─────────────────────────────────────────────────────────────────────────────────
+def repeat(input, *repeats) -> Tensor:
+    """The tensor repeated along each dim; new dims come first."""
+    counts = views.sizes_of(repeats, "repeats")
+    extra = len(counts) - input.ndim
+    if extra < 0:
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of "
+                           "dimensions of tensor")
+    if any(n < 0 for n in counts):
+        raise RuntimeError("Trying to create tensor with negative dimension "
+                           f"{min(counts)}: {list(counts)}")
+    shape = (1,) * extra + tuple(input.shape)
+    pairs = [n for size in shape for n in (1, size)]
+    wide = [n for count, size in zip(counts, shape, strict=True) for n in (count, size)]
+    total = [count * size for count, size in zip(counts, shape, strict=True)]
+    spread = views.expand(views.reshape(input, *pairs) if pairs else input, *wide)
+    copied = cast(spread, input.dtype, contiguous_strides(spread.shape)) if pairs else input.clone()
+    return views.view(copied, *total) if pairs else copied
+
+
+def tile(input, *dims) -> Tensor:
+    """`repeat` with leading ones put in where fewer counts than dims are given."""
+    counts = views.sizes_of(dims, "dims")
+    return repeat(input, *((1,) * (input.ndim - len(counts)) + counts))
+
+
+def repeat_interleave(input, repeats=None, dim: int | None = None, *,
+                      output_size: int | None = None) -> Tensor:
+    """Each element (or slice of a dim) repeated; `repeats` is a number or one for each slice.
+
+    With a tensor of counts the counts are looked at when the function is called.
+    """
+    import numpy as np
+
+    from ..indexing import index_select
+    from ..tensor import from_array
+    if repeats is None:
+        counts = input._array().reshape(-1)
+        return from_array(np.repeat(np.arange(counts.size), counts).astype(
+            input.dtype.numpy), input.dtype)
+    if dim is None:
+        input, dim = views.flatten(input), 0
+    d = wrap_dim(dim, input.ndim)
+    if not input.ndim:
+        input = views.reshape(input, 1)
+    size = input.shape[d]
+    counts = repeats._array().reshape(-1) if isinstance(repeats, Tensor) else np.array([repeats])
+    if counts.size not in (1, size):
+        raise RuntimeError("repeats must have the same size as input along dim, but got "
+                           f"repeats.size(0) = {counts.size} and input.size({d}) = {size}")
+    if (counts < 0).any():
+        raise RuntimeError("repeats can not be negative")
+    index = np.repeat(np.arange(size), np.broadcast_to(counts, (size,)))
+    return index_select(input, d, from_array(index))
+
+
+# ── grids ─────────────────────────────────────────────────────────────────────────────────────
+def meshgrid(*tensors, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Grids of coordinates of vectors, as views."""
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
-    shape = broadcast_shapes(*[t.shape for t in tensors])
-    return tuple(views.expand(t, *shape) for t in tensors)
+    if not tensors:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    for x in tensors:
+        if x.ndim > 1:
+            raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list but "
+                               f"got: {x.ndim}")
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError("torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received:"
+                           f" {indexing}")
+    swap = indexing == "xy" and len(tensors) >= 2
+    if swap:
+        tensors = (tensors[1], tensors[0], *tensors[2:])
+    shape = [x.numel() for x in tensors]
+    grids = [views.expand(views.view(x, *([1] * k + [-1] + [1] * (len(shape) - k - 1))), *shape)
+             for k, x in enumerate(tensors)]
+    if swap:
+        grids = [views.transpose(g, 0, 1) for g in grids]
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+def cartesian_prod(*tensors) -> Tensor:
+    """All combinations of the elements of vectors, one a row."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([views.flatten(g) for g in meshgrid(*tensors)], 1)
+
+
+def combinations(input, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All choices of r elements of a vector, one a row."""
+    from ..creation import tensor
+    if input.ndim != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return zeros(0, dtype=input.dtype)
+    choose = itertools.combinations_with_replacement if with_replacement else (
+        itertools.combinations)
+    rows = list(choose(range(input.shape[0]), r))
+    if not rows:
+        return zeros(0, r, dtype=input.dtype)
+    return input[tensor(rows)]
+
+

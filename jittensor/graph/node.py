@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from threading import get_ident
 from typing import Any
 
 from .dtypes import DType
@@ -88,6 +89,20 @@ class Node:
                  "out_offset", "__weakref__")
 
 
+class _Untracked:
+    """The version of a storage made in inference mode: its writes are not counted."""
+
+    def __add__(self, other: int):
+        return self
+
+    def __repr__(self) -> str:
+        return "untracked"
+
+
+UNTRACKED: Any = _Untracked()
+INFERENCE: dict[int, int] = {}    # the threads that are in inference mode
+
+
 class Storage:
     """Bytes on a device: a realized `block`, or the pending `node` that will fill it.
 
@@ -102,7 +117,7 @@ class Storage:
         self.block = block
         self.node: Node | None = None
         self.nbytes = nbytes
-        self.version = 0
+        self.version = 0 if not INFERENCE or get_ident() not in INFERENCE else UNTRACKED
         self.external = None  # callable that says whether memory is seen from outside
         self.device = device
 

@@ -10,6 +10,7 @@ from itertools import count
 
 from ..compiler.fuse import LONG_ROW
 from ..compiler.lower import COLUMNS, LoopNest, Operand, Statement
+from ..graph.ops import OPS
 from .formula import Formulas
 
 TILE = 1024  # elements of a stack tile between a row's formula and its reduction
@@ -47,6 +48,7 @@ class Kernel:
         self.slots = {
             k: s for s, k in enumerate(k for k, o in enumerate(nest.operands) if "w" in o.mode)
         }
+        self.stash: dict[int, tuple[int]] = {}   # statement -> operand that keeps it meanwhile
         self.rows: dict[int, tuple[str, str]] = {}  # statements known once a row
 
     # ── text ──────────────────────────────────────────────────────────────────────────────────
@@ -171,15 +173,16 @@ class Kernel:
         order = self._cone(ids, store)
         for i in order:
             s = self.nest.body[i]
-            if s.stores and i not in store:
-                known[i] = self.read(formulas, s.stores[0], at(s.stores[0]))
+            stores = s.stores or self.stash.get(i, ())
+            if stores and i not in store:
+                known[i] = self.read(formulas, stores[0], at(stores[0]))
                 continue
             operands = []
             for ref in s.refs:
                 operands.append(self.operand(formulas, ref, at, known))
             value = formulas.operator(s.op, s.compute, s.result, operands)
             known[i] = (value, s.result)
-            for k in s.stores:
+            for k in stores:
                 have = self.nest.operands[k].dtype
                 self.write(k, at(k), formulas.cast(value, s.result, have))
         return known
@@ -201,7 +204,7 @@ class Kernel:
                 continue
             need.add(i)
             s = self.nest.body[i]
-            if not (s.stores and i not in store):
+            if i in store or not (s.stores or i in self.stash):
                 stack.extend(r[1] for r in s.refs if r[0] == "v")
         return sorted(need)
 
@@ -271,6 +274,7 @@ class RowKernel(Kernel):
 
     def body(self) -> None:
         self.columns()
+        self.stash = self.plan_stash()
         self.tiles()
         self.put("for row in range(begin, end):")
         self.depth += 1
@@ -280,6 +284,28 @@ class RowKernel(Kernel):
             self.row_statements(phase)
             self.sweep(phase)
         self.depth -= 1
+
+    def plan_stash(self) -> dict[int, tuple[int]]:
+        """Expensive values that a later sweep needs again are kept in the row of an output that
+        is written only then."""
+        body, free = self.nest.body, {}
+        for i, s in enumerate(body):
+            if s.level == "full" and s.stores:
+                o = self.nest.operands[s.stores[0]]
+                if o.mode == "w":
+                    free[s.stores[0]] = (s.phase, o.dtype)
+        stash: dict[int, tuple[int]] = {}
+        for i, s in enumerate(body):
+            if s.level != "full" or s.stores or s.combine or not OPS[s.op].expensive:
+                continue
+            last = max((t.phase for t in body if not t.combine and ("v", i) in t.refs
+                        and t.level == "full"), default=0)
+            for k, (phase, dtype) in free.items():
+                if s.phase < last <= phase and dtype == s.result:
+                    stash[i] = (k,)
+                    del free[k]
+                    break
+        return stash
 
     # ── rows ──────────────────────────────────────────────────────────────────────────────────
     def columns(self) -> None:
@@ -294,7 +320,7 @@ class RowKernel(Kernel):
         for i, s in enumerate(self.nest.body):
             if s.combine and s.compute[0] != "c":
                 self.put(f"acc{i} = {self.use('tile_' + s.compute)}({LANE_COUNT[s.compute]})")
-                if not self.direct(s):
+                if not self.direct(s) and self.kept(s) is None:
                     self.put(f"tile{i} = {self.use('tile_' + s.compute)}({TILE})")
 
     def enter_row(self, index: str) -> None:
@@ -324,6 +350,15 @@ class RowKernel(Kernel):
         o = self.nest.operands[ref[1]]
         return o.dtype == s.compute and o.inner == "1" and "w" not in o.mode
 
+    def kept(self, s: Statement) -> int | None:
+        """The operand in whose row a reduction's values stand already, next to each other."""
+        ref = s.refs[0]
+        k = self.stash.get(ref[1], (None,))[0] if ref[0] == "v" else None
+        if k is None or self.nest.n_inner != 1 or s.compute not in ("f32", "f64"):
+            return None
+        o = self.nest.operands[k]
+        return k if o.inner == "1" and o.dtype == s.compute else None
+
     # ── a sweep over the inner loops ──────────────────────────────────────────────────────────
     def sweep(self, phase: int) -> None:
         """One pass over a row: this phase's reductions and full-level stores."""
@@ -331,7 +366,8 @@ class RowKernel(Kernel):
         stored = {
             i
             for i, s in enumerate(self.nest.body)
-            if s.level == "full" and s.stores and s.phase == phase and not s.combine
+            if s.level == "full" and s.phase == phase and not s.combine
+            and (s.stores or i in self.stash)
         }
         if not reductions and not stored:
             return
@@ -375,7 +411,11 @@ class RowKernel(Kernel):
         for i in tiled:
             s = body[i]
             if s.compute[0] != "c":
-                self.put(f"{self.use(f'sweep_{s.combine}_{s.compute}')}(acc{i}, tile{i}, t1 - t0)")
+                kept = self.kept(s)
+                values = f"tile{i}" if kept is None else (
+                    f"{self.use('shift')}({self.pointer(kept)}, t0)")
+                self.put(f"{self.use(f'sweep_{s.combine}_{s.compute}')}(acc{i}, {values}, "
+                         "t1 - t0)")
         self.depth -= 1
 
     def fill(self, start: str, stop: str, tiled: list[int], stored: set[int]) -> None:
@@ -433,7 +473,7 @@ class RowKernel(Kernel):
             value = formulas.cast(value, code, s.compute)
             if s.compute[0] == "c":
                 self.put(f"acc{i} = {self.fold(i, f'acc{i}', value)}")
-            else:
+            elif self.kept(s) is None:
                 if s.compute == "b8":
                     value = f"{self.use('as_byte')}({value})"
                 self.put(f"{self.use('poke')}(tile{i}, {slot}, {value})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import functions as F
 from .. import indexing
-from ..autograd.graph import check_inplace
+from ..autograd.inplace import check_inplace
 from ..graph.ops import OPS, Op
 from ..record import write
 from ..tensor import Tensor

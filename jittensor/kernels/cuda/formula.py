@@ -2,7 +2,8 @@
 out.
 
 A name is either written out in place (`IN_PLACE`), or imported from `kernels.cuda.functions`, where
-it is a function of libdevice (`LIBDEVICE`) or a device function of our own (`OWN`).
+it is a function of libdevice (`LIBDEVICE`) or a device function of our own (`OWN`,
+`OWN_GENERIC`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,6 @@ LIBDEVICE = {
     "floor": "floor",
     "fmod": "fmod",
     "hypot": "hypot",
-    "i0": "cyl_bessel_i0",
-    "i1": "cyl_bessel_i1",
     "lgamma": "lgamma",
     "log": "log",
     "log10": "log10",
@@ -48,8 +47,8 @@ LIBDEVICE = {
     "tanh": "tanh",
     "trunc": "trunc",
 }
-OWN = {"digamma", "trigamma", "gcd", "int_pow", "divide", "f32_of_bf16", "bf16_of_f32"}
-TYPED = {"digamma", "trigamma", "gcd", "int_pow", "divide"}  # generic: the result is cast
+OWN = {"f32_of_bf16", "bf16_of_f32"}
+OWN_GENERIC = {"digamma", "trigamma", "i0", "i1", "gcd", "int_pow", "divide"}  # result is cast
 IN_PLACE = {
     "select": "{1} if {0} else {2}",
     "fabs": "abs({0})",
@@ -73,7 +72,7 @@ class CudaFormulas(Formulas):
             return self.step(IN_PLACE[function].format(*arguments))
         if stem in IN_PLACE_TYPED:
             return self.step(IN_PLACE_TYPED[stem].format(*arguments))
-        if stem in TYPED:
+        if stem in OWN_GENERIC:
             self.imports.add(stem)
             return self.step(f"{BY_CODE[code]}({stem}({', '.join(arguments)}))")
         if function in OWN or stem in LIBDEVICE and code in ("f32", "f64"):

@@ -121,6 +121,43 @@ def trigamma(x):
     return out + sign * (tail + (1.0 + 0.5 / z + series) / z)
 
 
+@device
+def _bessel(z, order):
+    """I0 or I1 (order 0, 1) of z >= 0: the power series, all of whose terms are positive, up to 30,
+    then the asymptotic one (DLMF 10.25.2, 10.40.1); float64 overflows past 714."""
+    term = 1.0
+    total = 1.0
+    k = 1.0
+    if z <= 30.0:
+        while term > total * 1e-17:
+            term *= z * z / (4.0 * k * (k + order))
+            total += term
+            k += 1.0
+        return total * (z / 2 if order == 1.0 else 1.0)
+    if z > 714.0:
+        return math.inf
+    while k < 25.0:
+        term *= ((2.0 * k - 1.0) * (2.0 * k - 1.0) - 4.0 * order) / (8.0 * z * k)
+        total += term
+        k += 1.0
+    half = math.exp(z / 2)
+    return half / math.sqrt(2 * math.pi * z) * total * half
+
+
+@device
+def i0(x):
+    """Modified Bessel function of order 0; NaN stays NaN."""
+    z = abs(types.float64(x))
+    return z if z != z else _bessel(z, 0.0)
+
+
+@device
+def i1(x):
+    """Modified Bessel function of order 1, which is odd; NaN stays NaN."""
+    z = types.float64(x)
+    return z if z != z else math.copysign(_bessel(abs(z), 1.0), z)
+
+
 # ── 16-bit floats and libdevice ───────────────────────────────────────────────────────────────
 def _device_functions() -> dict:
     from numba.cuda import libdevice

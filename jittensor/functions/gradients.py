@@ -1,0 +1,117 @@
+"""Pieces of gradient formulas that are no plain row: tensors in, tensors out. The operator tables
+call them as methods."""
+
+from __future__ import annotations
+
+from .. import views
+from ..creation import full
+from ..graph.node import spec_of
+from ..record import apply
+from ..tensor import Tensor
+from . import losses, scans
+from .joining import cat
+
+
+def _pow_grad_self(self, grad, exponent) -> Tensor:
+    """d(self ** exponent) / d(self) * grad; 0 where the exponent is 0."""
+    if isinstance(exponent, Tensor):
+        slope = exponent * self.pow(exponent - 1)
+        return (grad * slope.conj()).masked_fill(exponent == 0, 0)
+    if exponent == 0:
+        return grad * 0
+    return grad * (exponent * self.pow(exponent - 1)).conj()
+
+
+def _pow_grad_exponent(self, grad, exponent, result) -> Tensor:
+    """d(self ** exponent) / d(exponent) * grad; 0 where 0 ** exponent stays 0."""
+    if not isinstance(self, Tensor):
+        return grad * 0 if self == 0 else grad * (result * _log(self)).conj()
+    slope = result * self.log()
+    return (grad * slope.conj()).masked_fill((self == 0) & (exponent >= 0), 0)
+
+
+def _log(value):
+    import cmath
+    import math
+    return math.log(value) if not isinstance(value, complex) and value > 0 else (
+        float("nan") if not isinstance(value, complex) else cmath.log(value))
+
+
+def _sinc_grad(self, grad) -> Tensor:
+    """d sinc(x) / dx = (cos(πx) πx - sin(πx)) / (π x²), 0 at 0."""
+    x = self * 3.141592653589793
+    slope = (x.cos() * x - x.sin()) / (x * self)
+    return grad * slope.masked_fill(self == 0, 0)
+
+
+def _prod_grad(self, grad, result, dims) -> Tensor:
+    """The gradient of a product: the product of the others, without dividing."""
+    if len(dims) == 1 and self.ndim:
+        (d,) = dims
+        return grad * _others(self, d)
+    flat = views.reshape(self, -1)
+    return grad * views.reshape(_others(flat, 0), *self.shape) if self.ndim else grad.clone()
+
+
+def _others(x: Tensor, d: int) -> Tensor:
+    return (scans.scan("cumprod", x, d)._shifted(d, 1, 1)
+            * scans.scan("cumprod", x, d, True)._shifted(d, -1, 1))
+
+
+def _shifted(self, dim: int, by: int, fill) -> Tensor:
+    """Moved along a dim by one or minus one; `fill` comes in."""
+    size = self.shape[dim]
+    if not size:
+        return self
+    shape = list(self.shape)
+    shape[dim] = 1
+    edge = full(shape, fill, dtype=self.dtype)
+    if by > 0:
+        return cat([edge, views.narrow(self, dim, 0, size - 1)], dim)
+    return cat([views.narrow(self, dim, 1, size - 1), edge], dim)
+
+
+def _cumprod_grad(self, x, dim: int) -> Tensor:
+    """The gradient of running products without dividing: with S[k] = grad[k] + x[k + 1] S[k + 1],
+    it is the product of x[:k] times S[k]."""
+    if not x.ndim:
+        return self
+    before = scans.scan("cumprod", x, dim)._shifted(dim, 1, 1)
+    return before * _recurrence(self, x._shifted(dim, -1, 0), dim, True)
+
+
+def _scan(self, name: str, dim: int, reverse: bool) -> Tensor:
+    return scans.scan(name, self, dim, reverse)
+
+
+def _recurrence(self, factor, dim: int, reverse: bool) -> Tensor:
+    """y[k] = self[k] + factor[k] y[k - 1] along a dim (from the end with `reverse`)."""
+    x, a = self.contiguous(), factor.contiguous()
+    return apply("_recurrence", (x, a), (dim, reverse), spec=lambda: spec_of(x.dtype, x.shape))
+
+
+def _softmax_grad(self, y, dim: int) -> Tensor:
+    return apply("_softmax_grad", (self, y), (dim,), spec=lambda: spec_of(y.dtype, y.shape))
+
+
+def _log_softmax_grad(self, y, dim: int) -> Tensor:
+    return apply("_log_softmax_grad", (self, y), (dim,), spec=lambda: spec_of(y.dtype, y.shape))
+
+
+def _layer_norm_grad(self, inputs, dims, eps: float) -> Tensor:
+    return apply("_layer_norm_grad", inputs, (dims, eps),
+                 spec=lambda: spec_of(inputs[1].dtype, inputs[1].shape))
+
+
+def _layer_normed(self, dims, eps: float) -> Tensor:
+    return apply("_layer_normed", (self,), (dims, eps),
+                 spec=lambda: spec_of(self.dtype, self.shape))
+
+
+def _nll_loss_grad(self, target, places, spec, reduction: str, ignore: int) -> Tensor:
+    return apply("_nll_loss_grad", (self, target, places), (reduction, ignore, spec.shape),
+                 spec=lambda: spec_of(spec.dtype, spec.shape))
+
+
+def _nll_picked(self, target, places, reduction: str, ignore: int) -> Tensor:
+    return losses.nll(self, target, places, reduction, ignore)
