@@ -179,5 +179,6 @@ def stats():
 
 from . import autograd, nn, optim  # noqa: E402
 from .capture import compile  # noqa: E402
+from .inspection import explain  # noqa: E402
 
 del _tensor_module

@@ -246,7 +246,7 @@ def dropout_mask(shape, p: float, dtype: DType, generator=None) -> Tensor:
 # ── in-place draws ────────────────────────────────────────────────────────────────────────────
 def _inplace(draw):
     def method(self, *args, generator=None, **named):
-        from .autograd.graph import check_inplace
+        from .autograd.inplace import check_inplace
         check_inplace(self)
         fresh = _drawn(lambda d: draw(d, self.numel(), self.dtype, *args, **named),
                        tuple(self.shape), self.dtype, generator)

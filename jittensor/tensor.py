@@ -217,6 +217,7 @@ class Tensor:
 
     def data_ptr(self) -> int:
         """The address of the first element. The memory counts as seen from outside."""
+        realize_all()
         realize_storage(self.storage)
         if self.spec.numel == 0:
             return 0

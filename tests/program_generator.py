@@ -9,6 +9,7 @@ result could jump (comparisons, casts to integers) take exact values only.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -45,6 +46,9 @@ def values(seed: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     if dtype.startswith("float"):
         return (rng.integers(-16, 17, shape) / 8).astype(dtype)
     return rng.integers(0 if dtype == "uint8" else -9, 10, shape).astype(dtype)
+
+
+NUMBER = re.compile(r"\(-?[\d.]+\)")      # a number as an operand: it counts as broadcast
 
 
 class Program:
@@ -162,7 +166,8 @@ class Program:
         self.sane(array, dtype, error)
         shape = tuple(array.shape)
         if strides is None:
-            strides = output_strides(shape, [(shape, o.broadcast(shape)) for o in operands])
+            plain = all(o.shape == shape for o in operands) and not NUMBER.search(text)
+            strides = output_strides(shape, [(shape, o.broadcast(shape)) for o in operands], plain)
         out = Var.fresh(self.name(), dtype, shape, tuple(strides))
         out.array[...] = array
         out.store.error = error

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from . import anomaly as anomaly_mode
+from . import function, functional, graph
+from . import modes as grad_mode
+from .anomaly import detect_anomaly, set_detect_anomaly
 from .engine import backward, grad
-from .graph import GradNode as Node
+from .function import Function
+from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .modes import (
     enable_grad,
     inference_mode,
@@ -12,6 +17,9 @@ from .modes import (
     no_grad,
     set_grad_enabled,
 )
+from .variable import Variable
 
-__all__ = ["Node", "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled",
-           "is_inference_mode_enabled", "no_grad", "set_grad_enabled"]
+__all__ = ["Function", "GradcheckError", "Variable", "anomaly_mode", "backward", "detect_anomaly",
+           "enable_grad", "function", "functional", "grad", "grad_mode", "gradcheck",
+           "gradgradcheck", "graph", "inference_mode", "is_grad_enabled",
+           "is_inference_mode_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]

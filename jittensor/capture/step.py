@@ -310,19 +310,25 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
 def _describe(binding) -> list[tuple]:
     """For each address slot: ('storage', index, byte offset) or ('number', value)."""
     known = {id(s): k for k, s in enumerate(binding.storages)}
-    layout = []
+    layout: list[tuple] = []
+    seen: set[tuple[int, int]] = set()
+
+    def place(source, start: int) -> None:
+        if (id(source), start) not in seen:
+            seen.add((id(source), start))
+            layout.append(("storage", known[id(source)], start))
+
     for node in binding.nodes:
         rule = node.rule
         offsets = node.offsets or (0,) * len(node.srcs)
         for source, offset, spec in zip(node.srcs, offsets, rule.reads, strict=True):
             if source.__class__ is not Node:
-                layout.append(("storage", known[id(source)], offset * spec.dtype.itemsize))
+                place(source, offset * spec.dtype.itemsize)
         for kind, value in zip(rule.scalars, node.scalars, strict=True):
             if kind == "i":
                 layout.append(("number", value))
         if node.base is not None and node.base.__class__ is not Node:
-            layout.append(("storage", known[id(node.base)],
-                           node.out_offset * rule.writes.dtype.itemsize))
+            place(node.base, node.out_offset * rule.writes.dtype.itemsize)
     return layout
 
 

@@ -35,7 +35,9 @@ def elementwise_rule(op: Op, operands: tuple, result_dtype: dt.DType | None = No
         spec_of(t.dtype, shape, expand_strides(t.shape, t.strides, shape), t.device)
         for t in tensors
     )
-    strides = output_strides(shape, [(shape, r.strides) for r in reads])
+    plain = all(o.shape == shape if o.__class__ is Spec else arg not in ("self", "other")
+                for o, arg in zip(operands, op.args, strict=True))
+    strides = output_strides(shape, [(shape, r.strides) for r in reads], plain)
     pattern = "".join("t" if o.__class__ is Spec else "s" for o in operands)
     slots = "".join(_slot(o) for o in operands if o.__class__ is not Spec)
     return Rule(op, reads, spec_of(result, shape, strides, device), (pattern, compute), slots)

@@ -123,20 +123,21 @@ def expand_strides(shape: Sequence[int], strides: Sequence[int], target: Sequenc
     return tuple(out)
 
 
-def output_strides(shape: Ints, operands: Sequence[tuple[Ints, Ints]]) -> Ints:
+def output_strides(shape: Ints, operands: Sequence[tuple[Ints, Ints]], plain: bool = True) -> Ints:
     """Strides of an elementwise result: the operands' permutation is kept, as PyTorch does.
 
-    `operands` are (shape, strides) pairs already broadcast to `shape`.
+    `operands` are (shape, strides) pairs already broadcast to `shape`; `plain` says that nothing
+    was broadcast to it, neither a tensor nor a number.
     """
     if not operands:
         return contiguous_strides(shape)
-    if all(strides == operands[0][1] for _, strides in operands):
+    if plain and all(strides == operands[0][1] for _, strides in operands):
         first = operands[0][1]
         if is_contiguous(shape, first):
             return contiguous_strides(shape)
         if is_dense(shape, first) and min(first, default=1) > 0 and 0 not in shape:
             return first
-    if all(is_contiguous(shape, strides) for _, strides in operands):
+    if plain and all(is_contiguous(shape, strides) for _, strides in operands):
         return contiguous_strides(shape)
     order = dim_order(shape, [strides for _, strides in operands])
     out, step = [0] * len(shape), 1

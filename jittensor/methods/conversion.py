@@ -10,6 +10,7 @@ from ..graph.dtypes import ALIASES, BY_NAME, DType
 from ..graph.node import Storage
 from ..graph.shapes import contiguous_strides
 from ..record import cast
+from ..runtime.realize import realize_all
 from ..tensor import CPU, Tensor, check_device, new_tensor
 
 
@@ -94,6 +95,7 @@ def numpy(self, *, force: bool = False) -> np.ndarray:
                            "tensor.detach().numpy() instead.")
     if self.dtype is dt.bfloat16:
         raise TypeError("Got unsupported ScalarType BFloat16")
+    realize_all()            # pending work may read this memory, which is open to change from now
     array = self._array()
     storage = self.storage
     if storage.block.pooled:

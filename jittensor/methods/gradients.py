@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
+
 from ..autograd import engine
-from ..autograd.graph import Handle, current
+from ..autograd.graph import Handle, current, leaf_hooks, post_hooks
 from ..graph import dtypes as dt
 from ..tensor import Tensor, new_tensor
 
 
 def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
     """Gradients of this tensor accumulate in the leaves' `.grad`."""
-    engine.backward(self, gradient, retain_graph, create_graph, inputs)
+    engine.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -59,7 +61,7 @@ def _set_grad(self, value) -> None:
 
 
 def _grad_fn(self):
-    return current(self) if self._fn is not None else None
+    return current(self)
 
 
 def _is_leaf(self) -> bool:
@@ -68,6 +70,7 @@ def _is_leaf(self) -> bool:
 
 def _get_data(self) -> Tensor:
     out = new_tensor(self.storage, self.spec, self.offset)
+    out._free = [0]                # its writes are not counted by this tensor's version
     return out
 
 
@@ -80,59 +83,32 @@ def _set_data(self, value: Tensor) -> None:
 
 def register_hook(self, hook):
     """`hook(grad)` sees (and may replace) the gradient of this tensor."""
-    if self._fn is None:
+    node = current(self)
+    if node is None:
         if not self._leaf:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        hooks = getattr(self, "_hooks", None)
-        if hooks is None:
-            hooks = self._hooks = []
-        return Handle(hooks, hook)
-    _watch_node(self)
-    return Handle(self._hooks, hook)
-
-
-def _watch_node(self) -> None:
-    if getattr(self, "_hooks", None) is not None:
-        return
-    self._hooks = []
-    hooks, before = self._hooks, self._fn.retained
-    number = getattr(self, "_output", 0)
-
-    def seen(grads, accumulate):
-        grads = before(grads, accumulate) if before is not None else list(grads)
-        for hook in list(hooks):
-            changed = hook(grads[number])
-            if changed is not None:
-                grads = list(grads)
-                grads[number] = changed
-        return grads
-
-    self._fn.retained = seen
+        return Handle(leaf_hooks(self), hook)
+    return Handle(node.extras().tensor, (getattr(self, "_output", 0), hook))
 
 
 def retain_grad(self) -> None:
     """Keeps the gradient of a tensor that is no leaf in `.grad`."""
-    if not self.requires_grad:
+    node = current(self)
+    if node is None and not self._leaf:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if self._fn is None or getattr(self, "_retain", False):
+    if node is None or getattr(self, "_retain", False):
         return
-    import weakref
     self._retain = True
-    me = weakref.ref(self)
-
-    def keep(grad):
-        x = me()
-        if x is not None:
-            x._grad = grad if x._grad is None else x._grad + grad
-
-    register_hook(self, keep)
+    node.extras().keep[getattr(self, "_output", 0)] = weakref.ref(self)
 
 
 def register_post_accumulate_grad_hook(self, hook):
     """`hook(tensor)` runs after the gradient of a leaf was accumulated."""
     if self._fn is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    return Handle(self.__dict__.setdefault("_post_accumulate", []), hook)
+    if not self._leaf:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    return Handle(post_hooks(self), hook)
 
 
 METHODS = {"backward": backward, "requires_grad_": requires_grad_, "register_hook": register_hook,

@@ -90,6 +90,7 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
     addresses, floats, storages = binding.addresses, binding.floats, binding.storages
     kept = binding.kept
     known: dict[int, int] = {}
+    slots: dict[tuple[int, int], int] = {}     # (storage, byte offset) -> address slot
     key: list = [config.fusion]
     add = key.append
     written: set[int] | None = None
@@ -109,16 +110,18 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
                 if offsets is not None and offsets[k]:
                     add(("o", offsets[k]))
             else:
+                start = 0 if offsets is None else offsets[k] * rule.reads[k].dtype.itemsize
+                slot = slots.get((id(source), start))
+                if slot is not None:       # the same place was named before
+                    add(("s", slot))
+                    continue
                 at = known.get(id(source))
                 if at is None:
                     at = known[id(source)] = len(storages)
                     storages.append(source)
                 add(-1 - at)
-                if offsets is None:
-                    addresses.append(source.block.address)
-                else:
-                    addresses.append(
-                        source.block.address + offsets[k] * rule.reads[k].dtype.itemsize)
+                slots[id(source), start] = len(addresses)
+                addresses.append(source.block.address + start)
         if rule.scalars:
             for kind, value in zip(rule.scalars, node.scalars, strict=True):
                 if kind == "i":
@@ -137,9 +140,12 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
                 if at is None:
                     at = known[id(base)] = len(storages)
                     storages.append(base)
-                add(("b", -1 - at))
-                addresses.append(
-                    base.block.address + node.out_offset * rule.writes.dtype.itemsize)
+                start = node.out_offset * rule.writes.dtype.itemsize
+                slot = slots.get((id(base), start))
+                add(("b", -1 - at, slot))
+                if slot is None:
+                    slots[id(base), start] = len(addresses)
+                    addresses.append(base.block.address + start)
                 written = written or set()
                 written.add(at)
             kept.append(i)
@@ -182,25 +188,28 @@ def record(binding: Binding) -> Graph:
     known = {id(s): k for k, s in enumerate(binding.storages)}
     address_slot = float_slot = 0
     kept = set(binding.kept)
+    places: dict[tuple[int, int], int] = {}
 
-    def external(source, offset: int) -> tuple[int, int]:
-        return -1 - known[id(source)], offset
+    def slot_of(source, start: int) -> int:
+        nonlocal address_slot
+        slot = places.get((id(source), start))
+        if slot is None:
+            slot = places[id(source), start] = address_slot
+            address_slot += 1
+        return slot
 
     for i, node in enumerate(binding.nodes):
         rule = node.rule
         offsets = node.offsets or (0,) * len(node.srcs)
         srcs, offs, slots, scalars = [], [], [], []
-        for source, offset in zip(node.srcs, offsets, strict=True):
+        for source, offset, spec in zip(node.srcs, offsets, rule.reads, strict=True):
+            offs.append(offset)
             if source.__class__ is Node:
                 srcs.append(source.index)
-                offs.append(offset)
                 slots.append(-1)
             else:
-                at, relative = external(source, offset)
-                srcs.append(at)
-                offs.append(relative)
-                slots.append(address_slot)
-                address_slot += 1
+                srcs.append(-1 - known[id(source)])
+                slots.append(slot_of(source, offset * spec.dtype.itemsize))
         for kind in rule.scalars:
             if kind == "i":
                 scalars.append(("i", address_slot))
@@ -215,9 +224,8 @@ def record(binding: Binding) -> Graph:
             if node.base.__class__ is Node:
                 entry.base = node.base.index
             else:
-                entry.base, entry.out_offset = external(node.base, node.out_offset)
-                entry.out_slot = address_slot
-                address_slot += 1
+                entry.base = -1 - known[id(node.base)]
+                entry.out_slot = slot_of(node.base, node.out_offset * rule.writes.dtype.itemsize)
         graph.entries.append(entry)
     graph.externals = len(binding.storages)
     return graph

@@ -77,7 +77,7 @@ def run(name: str) -> float:
     expected = program.expect(*(a.copy() for a in arrays))
     tensors = [torch.tensor(a) for a in arrays]
     plan, binding, results = plan_of(lambda: program.run(*tensors))
-    out = [np.zeros(nbytes + 64, np.uint8) for _, nbytes in plan.outputs]
+    out = [np.zeros(-(-nbytes // 64) * 64, np.uint8) for _, nbytes in plan.outputs]
     arena = np.zeros(plan.arena + 64, np.uint8)
     addresses = {"slot": binding.addresses, "f": binding.floats, "arena": [arena.ctypes.data],
                  "storage": [s.block.address for s in binding.storages],
@@ -90,8 +90,14 @@ def run(name: str) -> float:
     graph = plan.graph.entries
     kept = [e.spec for e in graph if e.kept]
     assert len(kept) == len(out) == len(expected)
-    return max(_error(memory[:spec.nbytes].view(spec.dtype.numpy).reshape(spec.shape), value)
+    return max(_error(_view(memory, spec), value)
                for memory, spec, value in zip(out, kept, expected, strict=True))
+
+
+def _view(memory: np.ndarray, spec) -> np.ndarray:
+    flat = memory.view(spec.dtype.numpy)
+    strides = [s * flat.itemsize for s in spec.strides]
+    return np.lib.stride_tricks.as_strided(flat, spec.shape, strides)
 
 
 def _error(got, expected) -> float:

@@ -1,0 +1,351 @@
+"""Order: a tensor in, sorted values, ranks, quantiles, distinct values or counts out.
+
+The ranks are found by NumPy when the function is called (it realizes its input); values are then
+gathered, so that they are recorded and have gradients.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import return_types, views
+from ..creation import full
+from ..graph import dtypes as dt
+from ..graph.shapes import wrap_dim
+from ..tensor import Tensor, from_array
+from .rows import into
+from .selection import gather
+
+
+def _values(x: Tensor) -> np.ndarray:
+    values = x._array()
+    return values.astype(np.float32) if x.dtype is dt.bfloat16 else values
+
+
+def _ranks(values: np.ndarray, axis: int, descending: bool) -> np.ndarray:
+    """Stable ranks, NaN as the largest."""
+    if not descending:
+        return np.argsort(values, axis=axis, kind="stable")
+    back = np.flip(values, axis)
+    order = np.argsort(back, axis=axis, kind="stable")
+    return np.flip(values.shape[axis] - 1 - order, axis)
+
+
+def _order(input: Tensor, dim: int, descending: bool) -> Tensor:
+    if input.dtype.is_complex:
+        raise RuntimeError("Sort does not support complex dtypes on CPU")
+    values = _values(input)
+    if not input.ndim:
+        return from_array(np.zeros((), np.int64))
+    return from_array(np.ascontiguousarray(_ranks(values, dim, descending).astype(np.int64)))
+
+
+def _outs(out, results):
+    return results if out is None else tuple(
+        into(o, r) for o, r in zip(out, results, strict=True))
+
+
+def sort(input, dim: int = -1, descending: bool = False, stable: bool = False, *, out=None):
+    """(values in order along a dim, their indices); equal values keep their order."""
+    d = wrap_dim(dim, input.ndim)
+    index = _order(input, d, descending)
+    return return_types.sort(*_outs(out, (gather(input, d, index), index)))
+
+
+def argsort(input, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """The indices that put a dim in order."""
+    return _order(input, wrap_dim(dim, input.ndim), descending)
+
+
+def msort(input, *, out: Tensor | None = None) -> Tensor:
+    """The values in order along dim 0."""
+    return into(out, sort(input, 0).values)
+
+
+def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out=None):
+    """(the k largest or smallest values of a dim in order, their indices)."""
+    d = wrap_dim(dim, input.ndim)
+    size = input.shape[d] if input.ndim else 1
+    if not 0 <= k <= size:
+        raise RuntimeError("selected index k out of range")
+    index = _order(input, d, largest)
+    if input.ndim:
+        index = views.narrow(index, d, 0, k).contiguous()
+    elif not k:
+        index = from_array(np.zeros(0, np.int64))
+    return return_types.topk(*_outs(out, (gather(input, d, index), index)))
+
+
+def kthvalue(input, k: int, dim: int = -1, keepdim: bool = False, *, out=None):
+    """(the k-th smallest value of a dim, its index)."""
+    d = wrap_dim(dim, input.ndim)
+    size = input.shape[d] if input.ndim else 1
+    if not 1 <= k <= size:
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}")
+    index = _order(input, d, False)
+    if input.ndim:
+        index = views.narrow(index, d, k - 1, 1).contiguous()
+    return return_types.kthvalue(*_outs(out, _at(input, d, index, keepdim)))
+
+
+def _at(x: Tensor, d: int, index: Tensor, keepdim: bool) -> tuple[Tensor, Tensor]:
+    values = gather(x, d, index)
+    if x.ndim and not keepdim:
+        return views.squeeze(values, d), views.squeeze(index, d)
+    return values, index
+
+
+def _median(name: str, input: Tensor, dim, keepdim: bool, skip_nan: bool):
+    if dim is None:
+        flat = views.reshape(input, -1)
+        if not flat.numel():
+            return full((), float("nan"), dtype=input.dtype)
+        return _middle(flat, 0, False, skip_nan)[0]
+    d = wrap_dim(dim, input.ndim)
+    if input.ndim and input.shape[d] == 0:
+        raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+    return _middle(input, d, keepdim, skip_nan)
+
+
+def _middle(x: Tensor, d: int, keepdim: bool, skip_nan: bool) -> tuple[Tensor, Tensor]:
+    order = _order(x, d, False)
+    if not x.ndim:
+        return _at(x, d, order, keepdim)
+    values = _values(x)
+    lost = np.isnan(values) if x.dtype.is_floating_point else np.zeros(values.shape, bool)
+    many = lost.sum(d, keepdims=True)
+    size = values.shape[d]
+    if skip_nan:
+        rank = np.maximum(size - many - 1, 0) // 2
+    else:
+        first = np.argmax(lost, d)
+        rank = np.full(many.shape, (size - 1) // 2)
+    index = np.take_along_axis(order._array(), rank, d)
+    if not skip_nan:
+        index = np.where(many > 0, np.expand_dims(first, d), index)
+    return _at(x, d, from_array(np.ascontiguousarray(index.astype(np.int64))), keepdim)
+
+
+def median(input, dim: int | None = None, keepdim: bool = False, *, out=None):
+    """The lower median of all elements, or (medians, indices) of a dim; NaN wins."""
+    got = _median("median", input, dim, keepdim, False)
+    return into(out, got) if dim is None else return_types.median(*_outs(out, got))
+
+
+def nanmedian(input, dim: int | None = None, keepdim: bool = False, *, out=None):
+    """`median` without the NaNs."""
+    got = _median("nanmedian", input, dim, keepdim, True)
+    return into(out, got) if dim is None else return_types.nanmedian(*_outs(out, got))
+
+
+def mode(input, dim: int = -1, keepdim: bool = False, *, out=None):
+    """(the most frequent value of a dim, the smallest of equals; the last of its indices)."""
+    d = wrap_dim(dim, input.ndim)
+    if not input.ndim:
+        return return_types.mode(input.clone(), from_array(np.zeros((), np.int64)))
+    values = np.moveaxis(_values(input), d, -1)
+    index = np.zeros(values.shape[:-1], np.int64)
+    for place in np.ndindex(index.shape):
+        row = values[place]
+        distinct, counts = np.unique(row, return_counts=True)
+        index[place] = np.flatnonzero(row == distinct[counts.argmax()])[-1]
+    index = from_array(np.ascontiguousarray(np.expand_dims(index, d)))
+    return return_types.mode(*_outs(out, _at(input, d, index, keepdim)))
+
+
+# ── quantiles ─────────────────────────────────────────────────────────────────────────────────
+def _quantile(name: str, input, q, dim, keepdim: bool, how: str, skip_nan: bool) -> Tensor:
+    if not input.numel():
+        raise RuntimeError(f"{name}() input tensor must be non-empty")
+    if input.dtype not in (dt.float32, dt.float64):
+        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+    if how not in ("linear", "lower", "higher", "midpoint", "nearest"):
+        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint "
+                           f"or nearest, but got {how}")
+    if not isinstance(q, Tensor):
+        if not 0 <= q <= 1:
+            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
+        q = full((), float(q), dtype=input.dtype)
+    if q.ndim > 1:
+        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+    if q.dtype is not input.dtype:
+        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+    d = 0 if dim is None else wrap_dim(dim, input.ndim)
+    x = views.reshape(input, -1) if dim is None or not input.ndim else input
+    ordered = views.movedim(sort(x, d).values, d, -1)
+    size = ordered.shape[-1]
+    lead = ordered.shape[:-1]
+    marks = views.reshape(q, *([1] * len(lead)), -1)
+    if skip_nan:
+        many = (ordered == ordered).sum(-1, keepdim=True) - 1
+        rank = (marks * many).clamp(min=0)
+    else:
+        rank = views.expand(marks * (size - 1), *lead, q.numel())
+        rank = rank.masked_fill(ordered.isnan().any(-1, keepdim=True), size - 1)
+    if how == "nearest":
+        rank = rank.round()
+    low = rank.floor() if how != "higher" else rank.ceil()
+    got = gather(ordered, len(lead), views.expand(low.to(dt.int64), *lead, q.numel()))
+    if how in ("linear", "midpoint"):
+        high = gather(ordered, len(lead), views.expand(rank.ceil().to(dt.int64), *lead, q.numel()))
+        weight = 0.5 * (rank.ceil() != low) if how == "midpoint" else rank - low
+        got = got.lerp(high, weight.to(got.dtype))
+    got = views.movedim(got, -1, 0)
+    if keepdim and input.ndim:
+        kept = [1 if dim is None or k == d else n for k, n in enumerate(input.shape)]
+        got = views.reshape(got, q.numel(), *kept)
+    return views.squeeze(got, 0) if not q.ndim else got
+
+
+def quantile(input, q, dim: int | None = None, keepdim: bool = False, *,
+             interpolation: str = "linear", out: Tensor | None = None) -> Tensor:
+    """Quantiles of all elements or along a dim; several q come as a new first dim."""
+    return into(out, _quantile("quantile", input, q, dim, keepdim, interpolation, False))
+
+
+def nanquantile(input, q, dim: int | None = None, keepdim: bool = False, *,
+                interpolation: str = "linear", out: Tensor | None = None) -> Tensor:
+    """`quantile` without the NaNs."""
+    return into(out, _quantile("nanquantile", input, q, dim, keepdim, interpolation, True))
+
+
+# ── distinct values ───────────────────────────────────────────────────────────────────────────
+def unique(input, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+           dim: int | None = None):
+    """The distinct elements in order (or slices of a dim); with flags also, for each element,
+    which one it is, and how often each occurs."""
+    values = _values(input)
+    if dim is None:
+        found, inverse, counts = np.unique(values.reshape(-1), return_inverse=True,
+                                           return_counts=True, equal_nan=False)
+        inverse = inverse.reshape(values.shape)
+    else:
+        d = wrap_dim(dim, input.ndim)
+        if not values.size and values.shape[d]:
+            raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique "
+                               "cannot be applied")
+        found, inverse, counts = np.unique(values, return_inverse=True, return_counts=True,
+                                           axis=d)
+        inverse = inverse.reshape(-1)
+    return _distinct(input, found, inverse, counts, return_inverse, return_counts)
+
+
+def _distinct(input, found, inverse, counts, return_inverse: bool, return_counts: bool):
+    out = [from_array(np.ascontiguousarray(found).astype(input.dtype.numpy), input.dtype)]
+    if return_inverse:
+        out.append(from_array(np.ascontiguousarray(inverse.astype(np.int64))))
+    if return_counts:
+        out.append(from_array(counts.astype(np.int64)))
+    return out[0] if len(out) == 1 else tuple(out)
+
+
+def unique_consecutive(input, return_inverse: bool = False, return_counts: bool = False,
+                       dim: int | None = None):
+    """The elements (or slices of a dim) with repetitions next to each other taken out."""
+    values = _values(input)
+    flat = values.reshape(-1) if dim is None else values
+    d = 0 if dim is None else wrap_dim(dim, input.ndim)
+    rows = np.moveaxis(flat, d, 0) if flat.ndim else flat.reshape(1)
+    new = np.ones(rows.shape[0], bool)
+    if rows.shape[0] > 1:
+        change = rows[1:] != rows[:-1]
+        new[1:] = change.reshape(change.shape[0], -1).any(1)
+    starts = np.flatnonzero(new)
+    counts = np.diff(np.append(starts, rows.shape[0]))
+    inverse = np.cumsum(new) - 1
+    if dim is None:
+        inverse = inverse.reshape(values.shape)
+    found = np.moveaxis(rows[starts], 0, d) if rows.ndim > 1 else rows[starts]
+    return _distinct(input, found, inverse, counts, return_inverse, return_counts)
+
+
+# ── places and counts ─────────────────────────────────────────────────────────────────────────
+def searchsorted(sorted_sequence, input, *, out_int32: bool = False, right: bool = False,
+                 side: str | None = None, sorter=None, out: Tensor | None = None) -> Tensor:
+    """Where values would go into rows in order."""
+    if side is not None and side not in ("left", "right"):
+        raise RuntimeError("torch.searchsorted(): side can only be 'left' or 'right' but got "
+                           f"{side}")
+    if side == "left" and right:
+        raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got "
+                           "side of left while right was True")
+    side = side or ("right" if right else "left")
+    values = np.asarray(input) if not isinstance(input, Tensor) else _values(input)
+    rows = _values(sorted_sequence)
+    if sorter is not None:
+        rows = np.take_along_axis(rows, sorter._array(), -1)
+    kind = np.int32 if out_int32 else np.int64
+    if rows.ndim == 1:
+        got = np.searchsorted(rows, values, side)
+    else:
+        if rows.shape[:-1] != values.shape[:-1]:
+            raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or "
+                               "the first N-1 dimensions of boundaries tensor and input value "
+                               f"tensor must match, but we got boundaries tensor "
+                               f"{list(rows.shape)} and input value tensor {list(values.shape)}")
+        got = np.zeros(values.shape, kind)
+        for place in np.ndindex(values.shape[:-1]):
+            got[place] = np.searchsorted(rows[place], values[place], side)
+    return into(out, from_array(np.asarray(got).astype(kind)))
+
+
+def bucketize(input, boundaries, *, out_int32: bool = False, right: bool = False,
+              out: Tensor | None = None) -> Tensor:
+    """Which interval between boundaries each value lies in."""
+    if boundaries.ndim != 1:
+        raise RuntimeError("bucketize(): boundaries tensor must be 1 dimension, but got dim("
+                           f"{boundaries.ndim})")
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
+
+
+def isin(elements, test_elements, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Whether each element is among the test elements."""
+    a, b = (x._array() if isinstance(x, Tensor) else np.asarray(x)
+            for x in (elements, test_elements))
+    return from_array(np.asarray(np.isin(a, b, invert=invert)))
+
+
+def bincount(input, weights=None, minlength: int = 0) -> Tensor:
+    """How often each value 0, 1, … occurs (or the sum of its weights)."""
+    if input.ndim != 1 or input.dtype.category > dt.INT:
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    values = input._array()
+    if (values < 0).any():
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    if weights is None:
+        return from_array(np.bincount(values, minlength=minlength).astype(np.int64))
+    kind = weights.dtype if weights.dtype is dt.float32 else dt.float64
+    got = np.bincount(values, weights._array().astype(np.float64), minlength)
+    return from_array(got.astype(kind.numpy), kind)
+
+
+def histc(input, bins: int = 100, min=0, max=0, *, out: Tensor | None = None) -> Tensor:
+    """How many elements fall into each of equal intervals from min to max."""
+    if bins <= 0:
+        raise RuntimeError(f"torch.histc(): bins must be > 0, but got {bins}")
+    values = _values(input).reshape(-1)
+    low, high = float(min), float(max)
+    if low == high and values.size:
+        low, high = float(values.min()), float(values.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    if low > high:
+        raise RuntimeError("torch.histc(): max must be larger than min")
+    counts, _ = np.histogram(values, bins, (low, high))
+    return into(out, from_array(counts.astype(input.dtype.numpy), input.dtype))
+
+
+def histogram(input, bins, *, range=None, weight=None, density: bool = False):
+    """(counts or weights in intervals, the intervals' edges)."""
+    values = _values(input).reshape(-1)
+    edges = _values(bins) if isinstance(bins, Tensor) else bins
+    if range is None and not isinstance(bins, Tensor):
+        range = (values.min(), values.max()) if values.size else (0.0, 1.0)
+        range = (range[0] - 1, range[1] + 1) if range[0] == range[1] else range
+    counts, edges = np.histogram(
+        values, edges, None if range is None else tuple(map(float, range)), density,
+        None if weight is None else _values(weight).reshape(-1))
+    return return_types.histogram(from_array(counts.astype(input.dtype.numpy), input.dtype),
+                                  from_array(edges.astype(input.dtype.numpy), input.dtype))
