@@ -177,8 +177,9 @@ def stats():
     return _stats
 
 
-from . import autograd, nn, optim  # noqa: E402
+from . import autograd, backends, cuda, nn, optim  # noqa: E402
 from .capture import compile  # noqa: E402
+from .cuda import OutOfMemoryError  # noqa: E402
 from .inspection import explain  # noqa: E402
 
 del _tensor_module

@@ -10,10 +10,10 @@ import numpy as np
 from .graph import dtypes as dt
 from .graph.dtypes import Default, DType
 from .graph.node import Storage, spec_of
+from .graph.shapes import sizes_of
 from .record import fill
 from .runtime import blocks
 from .tensor import Tensor, check_device, empty_tensor, from_array, new_tensor
-from .views import sizes_of
 
 
 def _finish(out: Tensor, requires_grad: bool) -> Tensor:

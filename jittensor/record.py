@@ -164,12 +164,17 @@ def apply(name: str, tensors: tuple, attrs: tuple = (), scalars: tuple = (), spe
     if rule is None:
         slots = "".join("i" if isinstance(s, int) else "f" for s in scalars)
         rule = RULES[key] = Rule(op, tuple(x.spec for x in tensors), spec(), attrs, slots)
+    return record_rule(rule, tensors, scalars)
+
+
+def record_rule(rule: Rule, tensors: tuple, scalars: tuple = ()) -> Tensor:
+    """Records a composite or opaque operator whose rule is known."""
     srcs, offsets = sources(tensors)
     out = make(rule, srcs, offsets, scalars)
-    if modes.grad and op.backward is not None:
+    if modes.grad and rule.op.backward is not None:
         for x in tensors:
             if x._leaf or x._fn is not None:
-                attach(out, op, tensors, attrs + tuple(scalars))
+                attach(out, rule.op, tensors, rule.attrs + scalars)
                 break
     return finish(out, tensors)
 

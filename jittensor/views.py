@@ -11,6 +11,7 @@ from .graph.shapes import (
     contiguous_strides,
     infer_size,
     may_overlap_itself,
+    sizes_of,
     view_strides,
     wrap_dim,
 )
@@ -37,23 +38,6 @@ def make_view(x: Tensor, spec: Spec, offset: int, label: str, back) -> Tensor:
 
 def _spec(x: Tensor, shape, strides) -> Spec:
     return spec_of(x.spec.dtype, tuple(shape), tuple(strides), x.spec.device)
-
-
-def sizes_of(args, name: str = "size") -> tuple[int, ...]:
-    """Sizes given as f(2, 3), f((2, 3)) or f(Size); TypeError for anything else."""
-    if len(args) == 1 and not hasattr(args[0], "__index__"):
-        args = args[0]
-        if args is None or isinstance(args, (str, float)):
-            raise TypeError(f"argument '{name}' must be tuple of ints, not "
-                            f"{type(args).__name__}")
-    out = []
-    for a in args:
-        try:
-            out.append(a.__index__())
-        except AttributeError:
-            raise TypeError(f"argument '{name}' must be tuple of ints, but found element of type "
-                            f"{type(a).__name__}") from None
-    return tuple(out)
 
 
 # ── permutations ──────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from ..graph.node import blame
 from ..graph.shapes import contiguous_strides
 from ..runtime import realize
 from ..tensor import Tensor, new_tensor
@@ -62,9 +63,11 @@ def run_backward(roots: list[tuple], retain_graph: bool, create_graph: bool,
                 _arrive(run.leaves.pop(), run)
                 continue
             node = heapq.heappop(run.ready)[2]
+            blame.origin = getattr(node, "origin", None)
             _step(node, run)
     finally:
         modes.grad, modes.pack = before, pack
+        blame.origin = None
     return run.found
 
 
@@ -127,7 +130,7 @@ def _step(node: GradNode, run: _Run) -> None:
                 run.found[id(node), number] = grads[number]
         if id(node) not in run.needed:
             return _pass_on(node, [None] * len(node.edges), run)
-    if node.outputs == 1 and not getattr(node, "whole", False):
+    if node.outputs == 1 and not node.whole:
         if grads[0] is None:
             return _pass_on(node, [None] * len(node.edges), run)
         outs = node.apply(grads[0]) if not anomaly.enabled else _watched(node, grads[0])

@@ -65,6 +65,7 @@ class GradNode:
     PyTorch names it.
     """
 
+    whole = False                     # runs also where no gradient arrived, on the list of them
     __slots__ = ("op", "edges", "operands", "specs", "attrs", "outcome", "sequence", "versions",
                  "freed", "extra", "origin", "outputs", "__weakref__")
 

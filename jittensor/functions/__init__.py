@@ -7,20 +7,31 @@ from .. import views as _views
 from . import (
     activations,
     arithmetic,
+    complexes,
+    contractions,
     copies,
+    extremes,
+    gradients,
     joining,
     losses,
     normalization,
+    norms,
     products,
+    rearranging,
     reductions,
     rows,
+    scans,
+    selection,
+    sorting,
+    splitting,
 )
 
 FAMILIES = (_views, rows, arithmetic, activations, reductions, normalization, products, losses,
-            joining, copies)
+            joining, splitting, rearranging, scans, selection, sorting, extremes, norms,
+            contractions, complexes, copies, gradients)
 INTERNAL = {"make_view", "sizes_of", "scatter_view", "view_dtype", "slice_dim", "into", "operand",
             "from_row", "title", "check_divisor", "no_bool_minus", "reduced_shape", "matmul_2d",
-            "realize_step", "nll"}
+            "realize_step", "nll", "scan", "vector_norm"}
 
 
 def _public() -> dict:

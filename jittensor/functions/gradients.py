@@ -22,12 +22,12 @@ def _pow_grad_self(self, grad, exponent) -> Tensor:
     return grad * (exponent * self.pow(exponent - 1)).conj()
 
 
-def _pow_grad_exponent(self, grad, exponent, result) -> Tensor:
-    """d(self ** exponent) / d(exponent) * grad; 0 where 0 ** exponent stays 0."""
-    if not isinstance(self, Tensor):
-        return grad * 0 if self == 0 else grad * (result * _log(self)).conj()
-    slope = result * self.log()
-    return (grad * slope.conj()).masked_fill((self == 0) & (exponent >= 0), 0)
+def _pow_grad_exponent(self, grad, base, result) -> Tensor:
+    """d(base ** self) / d(self) * grad; 0 where 0 ** self stays 0."""
+    if not isinstance(base, Tensor):
+        return grad * 0 if base == 0 else grad * (result * _log(base)).conj()
+    slope = result * base.log()
+    return (grad * slope.conj()).masked_fill((base == 0) & (self >= 0), 0)
 
 
 def _log(value):

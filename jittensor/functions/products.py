@@ -5,11 +5,11 @@ from __future__ import annotations
 from .. import views
 from ..creation import zeros
 from ..graph import dtypes as dt
-from ..graph.node import spec_of
+from ..graph.node import Rule, spec_of
 from ..graph.ops import OPS
 from ..graph.shapes import broadcast_shapes, contiguous_strides
 from ..kernels import matmul as _matmul_kernel
-from ..record import apply, cast
+from ..record import RULES, cast, record_rule
 from ..record import elementwise as record
 from ..tensor import Tensor
 from .rows import into
@@ -34,8 +34,18 @@ def matmul_2d(a: Tensor, b: Tensor) -> Tensor:
     shape = (*broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     if a.shape[-1] == 0 or 0 in shape:
         return zeros(shape, dtype=a.dtype) + (a.sum() + b.sum()) * 0
-    return apply("matmul", (_for_blas(a), _for_blas(b)), (None, a.dtype),
-                 spec=lambda: spec_of(a.dtype, shape))
+    left, right = _for_blas(a), _for_blas(b)
+    key = ("matmul", left.spec, right.spec)
+    rule = RULES.get(key)
+    if rule is None:
+        rule = RULES[key] = Rule(OPS["matmul"], (left.spec, right.spec), spec_of(a.dtype, shape),
+                                 (None, a.dtype))
+    if left is a and right is b and a.ndim == b.ndim == 2:
+        _PLAIN[a.spec, b.spec] = rule
+    return record_rule(rule, (left, right))
+
+
+_PLAIN: dict[tuple, Rule] = {}     # matrices that the BLAS takes as they are
 
 
 def _c_name(x: Tensor) -> str:
@@ -51,6 +61,9 @@ def matmul(input, other, *, out=None) -> Tensor:
     torch.Size([2])
     """
     a, b = input, other
+    rule = _PLAIN.get((a.spec, b.spec)) if isinstance(b, Tensor) and out is None else None
+    if rule is not None:
+        return record_rule(rule, (a, b))
     if not isinstance(b, Tensor):
         raise TypeError("matmul(): argument 'other' (position 2) must be Tensor, not "
                         f"{type(b).__name__}")

@@ -93,7 +93,7 @@ row("rsqrt", "self", "1 / sqrt(self)", types="float", grad={"self": "-0.5 * grad
 row("pow", "self exponent", "pow(self, exponent)", ints="int_pow(self, exponent)", public="",
     expensive=True, domain=(0.1, 3.0),
     grad={"self": "self._pow_grad_self(grad, exponent)",
-          "exponent": "self._pow_grad_exponent(grad, exponent, result)"})
+          "exponent": "exponent._pow_grad_exponent(grad, self, result)"})
 row("cube", "self", "self * self * self", ints="self * self * self", public="",
     grad={"self": "grad * (3.0 * (self * self))"}, complex_ok=True, grad_name="PowBackward0")
 row("logaddexp", "self other", "logaddexp(self, other)", types="same", expensive=True,
@@ -297,5 +297,7 @@ row("clone", "self", "self", ints="self", public="", complex_ok=True, grad={"sel
 row("fill", "value", "value", ints="value", public="", complex_ok=True, grad={})
 row("_conj", "self", "conj(self)", ints="self", inplace=False, complex_ok=True,
     grad={"self": "grad.conj()"}, grad_name="ConjBackward0")
+row("_complex", "real imag", "complex(real, imag)", types="to_complex", inplace=False,
+    grad={"real": "grad.real", "imag": "grad.imag"}, grad_name="ComplexBackward0")
 row("angle", "self", "angle(self)", ints="angle(self)", types="real_float", inplace=False,
     complex_ok=True, grad={"self": "grad * 0"})

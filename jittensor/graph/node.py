@@ -126,8 +126,19 @@ _PACKAGE = __file__.rsplit("graph", 1)[0]
 _INSIDE: dict[str, bool] = {}
 
 
+class _Blame:
+    """The origin that new nodes get while a gradient is recorded: the forward operation's."""
+
+    origin: tuple[Any, int] | None = None
+
+
+blame = _Blame()
+
+
 def user_frame(depth: int = 2) -> tuple[Any, int]:
     """(code, instruction) of the nearest frame outside this package; `where` makes it text."""
+    if blame.origin is not None:
+        return blame.origin
     frame = sys._getframe(depth)
     inside = _INSIDE
     while True:

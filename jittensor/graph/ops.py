@@ -157,6 +157,8 @@ def elementwise_types(op: Op, operands: list[tuple[str, DType | type]]) -> tuple
         return common, dt.bool_
     if rule == "logical":
         return dt.bool_, dt.bool_
+    if rule == "to_complex":
+        return common, common.to_complex()
     if rule == "real":
         return common, common.to_real()
     if rule == "real_float":

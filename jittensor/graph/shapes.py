@@ -246,3 +246,20 @@ def wrap_dims(dims: Sequence[int], rank: int) -> Ints:
         if d in out[:i]:
             raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
     return tuple(sorted(out))
+
+
+def sizes_of(args, name: str = "size") -> tuple[int, ...]:
+    """Sizes given as f(2, 3), f((2, 3)) or f(Size); TypeError for anything else."""
+    if len(args) == 1 and not hasattr(args[0], "__index__"):
+        args = args[0]
+        if args is None or isinstance(args, (str, float)):
+            raise TypeError(f"argument '{name}' must be tuple of ints, not "
+                            f"{type(args).__name__}")
+    out = []
+    for a in args:
+        try:
+            out.append(a.__index__())
+        except AttributeError:
+            raise TypeError(f"argument '{name}' must be tuple of ints, but found element of type "
+                            f"{type(a).__name__}") from None
+    return tuple(out)

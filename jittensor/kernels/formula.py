@@ -222,6 +222,10 @@ class Formulas:
     def fn_conj(self, t, x):
         return (self.step(f"{x}.conjugate()"), t) if CATEGORY[t] == COMPLEX else (x, t)
 
+    def fn_complex(self, t, a, b):
+        code = "c64" if t == "f32" else "c128"
+        return self.integer(f"complex({a}, {b})", code), code
+
     def fn_signbit(self, t, x):
         return self.call("sign_bit", x), "b8"
 

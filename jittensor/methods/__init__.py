@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from .. import indexing
 from .. import functions as F
-from ..graph.node import spec_of
 from ..graph.ops import ELEMENTWISE, OPS
-from ..record import apply
 from ..record import elementwise as record
 from ..tensor import Tensor
 from . import conversion, gradients, inplace, operators, protocols, storage
@@ -14,27 +12,22 @@ from . import conversion, gradients, inplace, operators, protocols, storage
 METHODS = {
     "index_add": indexing.index_add, "index_copy": indexing.index_copy,
     "index_select": indexing.index_select,
-    "_softmax_grad": lambda g, y, dim: apply("_softmax_grad", (g, y), (dim,),
-                                               spec=lambda: spec_of(y.dtype, y.shape)),
-    "_log_softmax_grad": lambda g, y, dim: apply("_log_softmax_grad", (g, y), (dim,),
-                                                   spec=lambda: spec_of(y.dtype, y.shape)),
-    "_layer_norm_grad": lambda g, inputs, dims, eps: apply(
-        "_layer_norm_grad", inputs, (dims, eps),
-        spec=lambda: spec_of(inputs[1].dtype, inputs[1].shape)),
-    "_nll_loss_grad": lambda g, target, places, spec, reduction, ignore: apply(
-        "_nll_loss_grad", (g, target, places), (reduction, ignore, spec.shape),
-        spec=lambda: spec_of(spec.dtype, spec.shape)),
-    "_nll_picked": lambda g, target, places, reduction, ignore: F.losses.nll(
-        g, target, places, reduction, ignore),
-    "_layer_normed": lambda x, dims, eps: apply(
-        "_layer_normed", (x,), (dims, eps), spec=lambda: spec_of(x.dtype, x.shape)),
+    "where": lambda x, condition, other: F.where(condition, x, other),
 }
 # functions of the torch namespace that PyTorch does not give tensors as methods
-NOT_METHODS = {"embedding", "nll_loss", "linear", "layer_norm", "rms_norm", "gelu", "elu", "celu",
-               "selu", "result_type", "broadcast_tensors"}
+NOT_METHODS = set("""
+    embedding nll_loss linear layer_norm rms_norm gelu elu celu selu result_type broadcast_tensors
+    cat concat concatenate stack hstack vstack row_stack dstack column_stack block_diag atleast_1d
+    atleast_2d atleast_3d meshgrid cartesian_prod combinations tril_indices triu_indices
+    constant_pad_nd unravel_index trapezoid trapz cumulative_trapezoid gradient searchsorted
+    bucketize isin cdist pdist tensordot einsum chain_matmul complex polar real imag
+    """.split())
 # x.name_(...) is x = name(x, ...), written back
 WRITTEN_BACK = ("sub", "pow", "floor_divide", "remainder", "fmod", "round", "logit", "nan_to_num",
-                "square", "float_power", "elu", "index_add", "index_copy")
+                "square", "float_power", "elu", "index_add", "index_copy", "scatter", "scatter_add",
+                "scatter_reduce", "index_fill", "index_reduce", "masked_scatter", "put", "cumsum",
+                "cumprod", "tril", "triu", "renorm", "addmm", "addmv", "addr", "addbmm", "baddbmm",
+                "conj_physical")
 
 
 def install() -> None:

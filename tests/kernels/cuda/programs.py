@@ -1,5 +1,5 @@
-"""Small programs for the tests of the CUDA target: a name in; inputs, the program on tensors, its
-NumPy values and the kinds of kernel that its plan is made of out."""
+"""What the tests of the CUDA target run: small programs (inputs, the program on tensors, its NumPy
+values, the kinds of kernel that its plan is made of) and kernels of all elementwise operators."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,10 @@ import numpy as np
 import scipy.special
 
 import jittensor as torch
+from jittensor.compiler.lower import LoopNest, Operand, Statement
+from jittensor.graph.dtypes import ALL
+from jittensor.graph.ops import ELEMENTWISE, OPS, Op
+from jittensor.kernels.reference.formulas import apply_operator
 
 F = torch.nn.functional
 
@@ -102,3 +106,75 @@ PROGRAMS = {
     "column sum of three dims": Program(
         _normal((3, 20, 41)), lambda x: x.exp().sum(1), lambda x: np.exp(x).sum(1), ("col",)),
 }
+
+
+# ── every elementwise operator ────────────────────────────────────────────────────────────────
+DTYPES = {d.code: d for d in ALL}
+OPERANDS = 3          # inputs that the operators of a kernel share
+BATCH = 12            # operators of a kernel
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, 1e-20, 3e4]
+REFUSED = {"f32": ("bitwise",), "f64": ("bitwise",), "f16": ("bitwise",), "bf16": ("bitwise",),
+           "b8": ("no_bool", "same", "float", "bitwise", "real", "real_float", "float_out")}
+
+
+def operators(code: str) -> list[Op]:
+    """The elementwise operators that compute in a dtype."""
+    whole = code not in ("f32", "f64", "f16", "bf16", "c64")
+    found = []
+    for op in OPS.values():
+        if op.kind != ELEMENTWISE or op.dtypes in REFUSED.get(code, ()):
+            continue
+        if whole and (op.dtypes in ("float", "real_float") or "(" in op.formula
+                      and not op.int_formula):
+            continue
+        if code == "c64" and not op.complex_ok:
+            continue
+        found.append(op)
+    return found
+
+
+def result_code(op: Op, code: str) -> str:
+    """The dtype of an operator's result."""
+    if op.dtypes in ("compare", "predicate", "logical"):
+        return "b8"
+    return "f32" if code == "c64" and op.dtypes in ("real", "real_float") else code
+
+
+def operator_nests(code: str) -> list[tuple[LoopNest, list[Op]]]:
+    """Map kernels that apply every operator to the same inputs, each storing its result."""
+    ops = operators(code)
+    out = []
+    for first in range(0, len(ops), BATCH):
+        batch = ops[first:first + BATCH]
+        operands = [Operand(code, "r", "1", "", "full") for _ in range(OPERANDS)]
+        body = []
+        for k, op in enumerate(batch):
+            result = result_code(op, code)
+            compute = "b8" if op.dtypes == "logical" else code
+            refs = tuple(("m", i % OPERANDS) for i in range(len(op.args)))
+            operands.append(Operand(result, "w", "1", "", "full"))
+            body.append(Statement(op.name, compute, result, refs, "full", 0, (OPERANDS + k,)))
+        out.append((LoopNest("map", 1, 0, tuple(operands), tuple(body), ""), batch))
+    return out
+
+
+def operator_inputs(code: str) -> list[np.ndarray]:
+    """Inputs of an operator kernel: small values of both signs, for floats the special ones."""
+    rng, kind = np.random.default_rng(3), DTYPES[code].numpy
+    if code == "b8":
+        return [rng.integers(0, 2, 64).astype(bool) for _ in range(OPERANDS)]
+    if code[0] in "iu":
+        return [rng.integers(0 if code[0] == "u" else -9, 10, 64).astype(kind)
+                | np.array(k > 0, kind) for k in range(OPERANDS)]    # no divisor is zero
+    if code == "c64":
+        return [(rng.standard_normal(64) + 1j * rng.standard_normal(64)).astype(kind)
+                for _ in range(OPERANDS)]
+    return [np.concatenate([rng.permutation(SPECIAL), 3 * rng.standard_normal(64)]).astype(kind)
+            for _ in range(OPERANDS)]
+
+
+def operator_values(op: Op, code: str, inputs: list[np.ndarray]) -> np.ndarray:
+    """The operator's values by the reference backend."""
+    compute = "b8" if op.dtypes == "logical" else code
+    values = [inputs[i % OPERANDS] for i in range(len(op.args))]
+    return apply_operator(op, DTYPES[compute], DTYPES[result_code(op, code)], values)

@@ -1,7 +1,8 @@
 """Runs the CUDA source of `programs` in Numba's simulator, in a process of its own.
 
-In: names of programs as arguments, NUMBA_ENABLE_CUDASIM=1 in the environment. Out: one JSON object
-on stdout: for each name the largest error beside 1 + |expected|, or the traceback of what failed.
+In: names of programs, or `operators:CODE` for the operators of a dtype, as arguments, and
+NUMBA_ENABLE_CUDASIM=1 in the environment. Out: one JSON object on stdout: for each name (and each
+`CODE:operator`) the largest error beside 1 + |expected|, or the traceback of what failed.
 """
 
 import ctypes
@@ -100,11 +101,50 @@ def _view(memory: np.ndarray, spec) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(flat, spec.shape, strides)
 
 
+def run_operators(code: str) -> dict[str, float]:
+    """The largest error of each operator of a dtype, on the same inputs."""
+    from numba import cuda
+
+    from jittensor.kernels.cuda.compile import load
+    from jittensor.kernels.cuda.emit import emit
+    from tests.kernels.cuda.programs import (
+        DTYPES,
+        operator_inputs,
+        operator_nests,
+        operator_values,
+        result_code,
+    )
+
+    errors, inputs = {}, operator_inputs(code)
+    count = len(inputs[0])
+    for nest, ops in operator_nests(code):
+        outputs = [np.zeros(count, DTYPES[result_code(op, code)].numpy) for op in ops]
+        source = emit(nest, THREADS)
+        (entry,) = source.entries
+        memory = [_as_memory(a) for a in inputs + outputs]
+        words = [count, *(word for a in memory for word in (a, 1))]
+        with np.errstate(all="ignore"):
+            cuda.jit(load(source)[entry.name])[1, THREADS](*(words[p.word]
+                                                            for p in entry.parameters))
+        for op, got in zip(ops, outputs, strict=True):
+            errors[f"{code}:{op.name}"] = _error(got, operator_values(op, code, inputs))
+    return errors
+
+
+def _as_memory(array: np.ndarray):
+    from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
+    raw = {"bool": np.uint8, "bfloat16": np.uint16}.get(array.dtype.name)
+    return FakeCUDAArray(array.view(raw) if raw else array)
+
+
 def _error(got, expected) -> float:
-    got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    kind = np.complex128 if np.iscomplexobj(expected) else np.float64
+    got, expected = np.asarray(got).astype(kind), np.asarray(expected).astype(kind)
     assert got.shape == expected.shape, (got.shape, expected.shape)
-    assert np.isfinite(got).all()
-    return float((np.abs(got - expected) / (1 + np.abs(expected))).max())
+    off = np.abs(got - expected) / (1 + np.abs(expected))
+    off[(got == expected) | (np.isnan(got) & np.isnan(expected))] = 0.0
+    return float(np.where(np.isnan(off), np.inf, off).max())
 
 
 def main(names: list[str]) -> None:
@@ -113,7 +153,10 @@ def main(names: list[str]) -> None:
     errors: dict[str, object] = {}
     for name in names:
         try:
-            errors[name] = run(name)
+            if name.startswith("operators:"):
+                errors.update(run_operators(name.partition(":")[2]))
+            else:
+                errors[name] = run(name)
         except Exception:
             errors[name] = traceback.format_exc()
     json.dump(errors, sys.stdout)
