@@ -384,10 +384,15 @@ def _joined_loops(mine: Group, theirs: Group, pairs: dict[Loop, Loop]):
         if my_inner != their_inner:
             return Why("reductions over different dims"), [], []
         return theirs.kind, theirs.nest.outer, theirs.nest.inner
+    for group, loops in ((mine, their_inner), (theirs, my_inner)):
+        if group.kind != "map" and not group.nest.inner and loops & {
+                pairs.get(x, x) for x in group.nest.outer}:
+            return Why("a reduction of single elements within the rows of another"), [], []
     if mine.nest.inner:
         loops = [pairs.get(x, x) for x in mine.nest.outer]
         return mine.kind, loops, [pairs.get(x, x) for x in mine.nest.inner]
-    return theirs.kind, theirs.nest.outer, theirs.nest.inner
+    kind = mine.kind if theirs.kind == "map" else theirs.kind
+    return kind, theirs.nest.outer, theirs.nest.inner
 
 
 # ── addresses ─────────────────────────────────────────────────────────────────────────────────

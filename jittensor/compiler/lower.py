@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..graph import dtypes as dt
 from ..graph.ops import REDUCE
 from .fuse import LONG_ROW, Group, out_index, start
 from .graph import Entry, Graph
@@ -110,6 +111,8 @@ class Lowering:
             combine, compute = "", entry.attrs[1]
             if entry.op.kind == REDUCE:
                 combine, compute = entry.op.combine, entry.attrs[2]
+                if compute is dt.bool_:
+                    combine = {"maximum": "or", "minimum": "and"}.get(combine, combine)
             body.append(Statement(entry.op.name, compute.code, entry.spec.dtype.code, refs,
                                   member.level, member.phase, stores.get(e, ()), combine))
         nest = LoopNest(group.kind, len(outer), len(inner),

@@ -110,5 +110,29 @@ def mm(input, mat2, *, out=None) -> Tensor:
 
 def linear(input, weight, bias=None) -> Tensor:
     """input @ weight.T + bias."""
-    out = matmul(input, views.t(weight) if weight.ndim > 1 else weight)
+    rule = _LINEAR.get((input.spec, weight.spec))
+    if rule is None:
+        rule = _linear_rule(input, weight)
+    if rule is not None:
+        out = record_rule(rule, (input, weight))
+    else:
+        out = matmul(input, views.t(weight) if weight.ndim > 1 else weight)
     return out if bias is None else record(OPS["add"], out, bias)
+
+
+_LINEAR: dict[tuple, Rule] = {}
+
+
+def _linear_rule(x: Tensor, weight: Tensor) -> Rule | None:
+    """The rule of a real matrix times a transposed one, where the BLAS takes both as they are."""
+    if x.ndim != 2 or weight.ndim != 2 or x.dtype is not weight.dtype or (
+            x.dtype not in (dt.float32, dt.float64)) or x.shape[1] != weight.shape[1] or (
+            not x.numel() or not weight.numel()):
+        return None
+    turned = _matmul_kernel.transposed(weight.spec)
+    if _matmul_kernel.layout(x.spec) is None or _matmul_kernel.layout(turned) is None:
+        return None
+    rule = _LINEAR[x.spec, weight.spec] = Rule(
+        OPS["linear"], (x.spec, turned), spec_of(x.dtype, (x.shape[0], weight.shape[0])),
+        (None, x.dtype))
+    return rule

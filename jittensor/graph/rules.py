@@ -93,6 +93,8 @@ def reduce_rule(op: Op, spec: Spec, dims: tuple[int, ...] | None, keepdim: bool,
         if spec.dtype.is_complex:
             raise RuntimeError(f'"{op.name}" not implemented for \'{_title(spec.dtype)}\'')
     compute, result = reduction_dtypes(op, spec.dtype, dtype)
+    if not spec.ndim:       # nothing to combine
+        return Rule(OPS["cast"], (spec,), spec_of(result, (), None, spec.device), ("t", compute))
     if keepdim:
         shape = tuple(1 if d in dims else n for d, n in enumerate(spec.shape))
     else:

@@ -208,6 +208,9 @@ class Formulas:
     def fn_int_sign(self, t, x):
         if t == "b8":
             return x, t
+        if t == "u8":
+            zero, one = self.constant(0, t), self.constant(1, t)
+            return self.call("select", self.step(f"{x} > {zero}"), one, zero), t
         return self.fn_sign(t, x)
 
     def fn_sgn(self, t, x):

@@ -11,6 +11,7 @@ import ctypes
 from functools import cache
 
 from ..compiler.lower import Launch
+from ..graph.node import spec_of
 from ..graph.ops import OPAQUE, composite
 from ..graph.shapes import broadcast_shapes, expand_strides
 
@@ -186,4 +187,22 @@ def _backward(node, grad):
     return [left, right]
 
 
+def transposed(spec):
+    """The spec of the transposed matrix."""
+    shape, strides = spec.shape, spec.strides
+    return spec_of(spec.dtype, (*shape[:-2], shape[-1], shape[-2]),
+                   (*strides[:-2], strides[-1], strides[-2]), spec.device)
+
+
+def _linear_backward(node, grad):
+    left = right = None
+    if node.edges[0] is not None:
+        left = grad @ node.saved(1)
+    if node.edges[1] is not None:
+        right = grad.mT @ node.saved(0)
+    return [left, right]
+
+
+composite("linear", launches, _linear_backward, saves=(0, 1), grad_name="AddmmBackward0",
+          kind=OPAQUE)
 composite("matmul", launches, _backward, saves=(0, 1), grad_name="MmBackward0", kind=OPAQUE)

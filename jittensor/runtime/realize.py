@@ -94,6 +94,7 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
     key: list = [config.fusion]
     add = key.append
     written: set[int] | None = None
+    places = False       # a storage is named at two offsets
     chained = False      # a read (or write) of what a pending in-place write leaves
     for i, node in enumerate(nodes):
         node.index = i
@@ -119,6 +120,8 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
                 if at is None:
                     at = known[id(source)] = len(storages)
                     storages.append(source)
+                else:
+                    places = True
                 add(-1 - at)
                 slots[id(source), start] = len(addresses)
                 addresses.append(source.block.address + start)
@@ -140,6 +143,8 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
                 if at is None:
                     at = known[id(base)] = len(storages)
                     storages.append(base)
+                elif (id(base), node.out_offset * rule.writes.dtype.itemsize) not in slots:
+                    places = True
                 start = node.out_offset * rule.writes.dtype.itemsize
                 slot = slots.get((id(base), start))
                 add(("b", -1 - at, slot))
@@ -155,7 +160,7 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
         publish_nodes(nodes)
         return None, binding
     add(tuple(kept))
-    if written:
+    if written and (places or chained):
         add(_overlaps(nodes, known, written, chained))
     return tuple(key), binding
 

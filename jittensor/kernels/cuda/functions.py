@@ -19,11 +19,70 @@ SIMULATED = bool(config.ENABLE_CUDASIM)
 EULER_SHIFT = 10.0  # the asymptotic series below are good to float64's rounding from here on
 
 
-# ── device functions ──────────────────────────────────────────────────────────────────────────
 # inlined before typing: a call of a separate function would be compiled for the present device
 device = cuda.jit(device=True, inline="always")
 
 
+# ── 16-bit floats and libdevice ───────────────────────────────────────────────────────────────
+def _device_functions() -> dict:
+    from numba.cuda import libdevice
+
+    @device
+    def f32_of_bf16(bits):
+        """The float32 of bfloat16's bits."""
+        return libdevice.int_as_float(types.int32(bits) << 16)
+
+    @device
+    def bf16_of_f32(value):
+        """bfloat16's bits of a float32, rounded to nearest even."""
+        bits = types.uint32(libdevice.float_as_int(value))
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+        return types.uint16(0x7FC0) if value != value else types.uint16(rounded)
+
+    out = {"f32_of_bf16": f32_of_bf16, "bf16_of_f32": bf16_of_f32,
+           "signbit_f32": libdevice.signbitf, "signbit_f64": libdevice.signbitd}
+    for name, theirs in LIBDEVICE.items():
+        out[f"{name}_f32"] = getattr(libdevice, theirs + "f")
+        out[f"{name}_f64"] = getattr(libdevice, theirs)
+    # sqrt's rounding would follow a compiler flag
+    out["sqrt_f32"], out["sqrt_f64"] = libdevice.fsqrt_rn, libdevice.dsqrt_rn
+    return out
+
+
+def _simulated_functions() -> dict:
+    import ml_dtypes
+    import scipy.special
+
+    numpy_names = {"round": "rint", "lgamma": "gammaln", "acos": "arccos", "acosh": "arccosh",
+                   "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2",
+                   "atanh": "arctanh", "pow": "power"}
+
+    def typed(function, kind):
+        def compute(*arguments):
+            with np.errstate(all="ignore"):
+                return kind(function(*arguments))
+
+        return compute
+
+    bf16 = ml_dtypes.bfloat16
+    out = {"f32_of_bf16": lambda bits: np.uint16(bits).view(bf16).astype(np.float32),
+           "bf16_of_f32": lambda value: np.float32(value).astype(bf16).view(np.uint16),
+           "signbit_f32": np.signbit, "signbit_f64": np.signbit}
+    for name in LIBDEVICE:
+        theirs = numpy_names.get(name, name)
+        function = getattr(np, theirs, None) or getattr(scipy.special, theirs)
+        out[f"{name}_f32"] = typed(function, np.float32)
+        out[f"{name}_f64"] = typed(function, np.float64)
+    return out
+
+
+_FUNCTIONS = _simulated_functions() if SIMULATED else _device_functions()
+globals().update(_FUNCTIONS)
+exp, floor, log, sin, sqrt, tan = (_FUNCTIONS[f"{name}_f64"] for name in (
+    "exp", "floor", "log", "sin", "sqrt", "tan"))
+
+
+# ── device functions ──────────────────────────────────────────────────────────────────────────
 @device
 def gcd(a, b):
     """Greatest common divisor of two integers, by Euclid's algorithm; gcd(0, 0) is 0."""
@@ -82,19 +141,19 @@ def digamma(x):
         out = -math.copysign(math.inf, z)
         z = EULER_SHIFT
     elif z < 0.0:
-        if z == math.floor(z):
+        if z == floor(z):
             out = math.nan
             z = EULER_SHIFT
         else:
-            part = z - math.floor(z)
-            out = -math.pi / math.tan(math.pi * part)
+            part = z - floor(z)
+            out = -math.pi / tan(math.pi * part)
             z = 1.0 - z
     while z < EULER_SHIFT:
         out -= 1.0 / z
         z += 1.0
     w = 1.0 / (z * z)
     series = w * (1 / 12 - w * (1 / 120 - w * (1 / 252 - w * (1 / 240 - w * (1 / 132)))))
-    return out + math.log(z) - 0.5 / z - series
+    return out + log(z) - 0.5 / z - series
 
 
 @device
@@ -104,11 +163,11 @@ def trigamma(x):
     out = 0.0
     sign = 1.0
     if z <= 0.0:
-        if z == math.floor(z):
+        if z == floor(z):
             out = math.inf
             z = EULER_SHIFT
         else:
-            sine = math.sin(math.pi * (z - math.floor(z)))
+            sine = sin(math.pi * (z - floor(z)))
             out = (math.pi / sine) * (math.pi / sine)
             sign = -1.0
             z = 1.0 - z
@@ -140,8 +199,8 @@ def _bessel(z, order):
         term *= ((2.0 * k - 1.0) * (2.0 * k - 1.0) - 4.0 * order) / (8.0 * z * k)
         total += term
         k += 1.0
-    half = math.exp(z / 2)
-    return half / math.sqrt(2 * math.pi * z) * total * half
+    half = exp(z / 2)
+    return half / sqrt(2 * math.pi * z) * total * half
 
 
 @device
@@ -156,59 +215,3 @@ def i1(x):
     """Modified Bessel function of order 1, which is odd; NaN stays NaN."""
     z = types.float64(x)
     return z if z != z else math.copysign(_bessel(abs(z), 1.0), z)
-
-
-# ── 16-bit floats and libdevice ───────────────────────────────────────────────────────────────
-def _device_functions() -> dict:
-    from numba.cuda import libdevice
-
-    @device
-    def f32_of_bf16(bits):
-        """The float32 of bfloat16's bits."""
-        return libdevice.int_as_float(types.int32(bits) << 16)
-
-    @device
-    def bf16_of_f32(value):
-        """bfloat16's bits of a float32, rounded to nearest even."""
-        bits = types.uint32(libdevice.float_as_int(value))
-        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-        return types.uint16(0x7FC0) if value != value else types.uint16(rounded)
-
-    out = {"f32_of_bf16": f32_of_bf16, "bf16_of_f32": bf16_of_f32,
-           "signbit_f32": libdevice.signbitf, "signbit_f64": libdevice.signbitd}
-    for name, theirs in LIBDEVICE.items():
-        out[f"{name}_f32"] = getattr(libdevice, theirs + "f")
-        out[f"{name}_f64"] = getattr(libdevice, theirs)
-    # sqrt's rounding would follow a compiler flag
-    out["sqrt_f32"], out["sqrt_f64"] = libdevice.fsqrt_rn, libdevice.dsqrt_rn
-    return out
-
-
-def _simulated_functions() -> dict:
-    import ml_dtypes
-    import scipy.special
-
-    numpy_names = {"round": "rint", "lgamma": "gammaln", "acos": "arccos", "acosh": "arccosh",
-                   "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2",
-                   "atanh": "arctanh", "pow": "power"}
-
-    def typed(function, kind):
-        def compute(*arguments):
-            with np.errstate(all="ignore"):
-                return kind(function(*arguments))
-
-        return compute
-
-    bf16 = ml_dtypes.bfloat16
-    out = {"f32_of_bf16": lambda bits: np.uint16(bits).view(bf16).astype(np.float32),
-           "bf16_of_f32": lambda value: np.float32(value).astype(bf16).view(np.uint16),
-           "signbit_f32": np.signbit, "signbit_f64": np.signbit}
-    for name in LIBDEVICE:
-        theirs = numpy_names.get(name, name)
-        function = getattr(np, theirs, None) or getattr(scipy.special, theirs)
-        out[f"{name}_f32"] = typed(function, np.float32)
-        out[f"{name}_f64"] = typed(function, np.float64)
-    return out
-
-
-globals().update(_simulated_functions() if SIMULATED else _device_functions())

@@ -155,5 +155,5 @@ def _scatter(entry: Entry, x, index, values, join) -> np.ndarray:
     return out
 
 
-OPAQUE = {"matmul": _matmul, "index_select": _gather, "index_add": _index_add,
+OPAQUE = {"matmul": _matmul, "linear": _matmul, "index_select": _gather, "index_add": _index_add,
           "index_copy": _index_copy}

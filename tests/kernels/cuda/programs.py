@@ -124,10 +124,10 @@ def operators(code: str) -> list[Op]:
     for op in OPS.values():
         if op.kind != ELEMENTWISE or op.dtypes in REFUSED.get(code, ()):
             continue
-        if whole and (op.dtypes in ("float", "real_float") or "(" in op.formula
+        if whole and (op.dtypes in ("float", "real_float", "to_complex") or "(" in op.formula
                       and not op.int_formula):
             continue
-        if code == "c64" and not op.complex_ok:
+        if code == "c64" and not op.complex_ok or op.dtypes == "to_complex" and "16" in code:
             continue
         found.append(op)
     return found
@@ -137,6 +137,8 @@ def result_code(op: Op, code: str) -> str:
     """The dtype of an operator's result."""
     if op.dtypes in ("compare", "predicate", "logical"):
         return "b8"
+    if op.dtypes == "to_complex":
+        return {"f32": "c64", "f64": "c128"}[code]
     return "f32" if code == "c64" and op.dtypes in ("real", "real_float") else code
 
 
@@ -174,7 +176,10 @@ def operator_inputs(code: str) -> list[np.ndarray]:
 
 
 def operator_values(op: Op, code: str, inputs: list[np.ndarray]) -> np.ndarray:
-    """The operator's values by the reference backend."""
+    """The operator's values, by the reference backend where it has the operator."""
+    if op.dtypes == "to_complex":
+        return np.stack([inputs[0], inputs[1]], -1).view(DTYPES[result_code(op, code)].numpy)[:, 0]
     compute = "b8" if op.dtypes == "logical" else code
     values = [inputs[i % OPERANDS] for i in range(len(op.args))]
-    return apply_operator(op, DTYPES[compute], DTYPES[result_code(op, code)], values)
+    got = apply_operator(op, DTYPES[compute], DTYPES[result_code(op, code)], values)
+    return np.broadcast_to(got, inputs[0].shape)
