@@ -177,7 +177,7 @@ def stats():
     return _stats
 
 
-from . import autograd, backends, cuda, nn, optim  # noqa: E402
+from . import autograd, backends, cuda, masked, nn, optim, return_types, special  # noqa: E402
 from .capture import compile  # noqa: E402
 from .cuda import OutOfMemoryError  # noqa: E402
 from .inspection import explain  # noqa: E402

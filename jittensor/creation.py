@@ -18,6 +18,9 @@ from .tensor import Tensor, check_device, empty_tensor, from_array, new_tensor
 
 def _finish(out: Tensor, requires_grad: bool) -> Tensor:
     if requires_grad:
+        if out.dtype.category < dt.FLOAT:
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require "
+                               "gradients")
         out.requires_grad_(True)
     return out
 
@@ -308,6 +311,8 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if dtype is dt.int64:
+        start, end, step = int(start), int(end), int(step)
     if (end - start) / step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is None:

@@ -151,7 +151,7 @@ def reduce(name: str, x: Tensor, dims=None, keepdim: bool = False, dtype=None) -
     srcs, offsets = sources((x,))
     out = make(rule, srcs, offsets)
     if modes.grad and (x._leaf or x._fn is not None) and op.backward is not None:
-        attach(out, op, (x,), (rule.attrs[0], keepdim))
+        attach(out, op, (x,), (rule.attrs[0] if rule.op is op else (), keepdim))
     return finish(out, (x,))
 
 

@@ -411,8 +411,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None,
             g = zeros_like(x)
         elif g is None and not allow_unused:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. "
-                "Set allow_unused=True if this is the desired behavior.")
+                f"The differentiated Tensor at index {len(out)} appears to not have been used in "
+                "the graph. Set allow_unused=True if this is the desired behavior.")
         out.append(g)
     return tuple(out)
 

@@ -107,7 +107,7 @@ def _unpack(entry: _Saved | None, node: GradNode | None) -> Tensor | None:
             return x.unpack(node if node.outputs == 1 else (node, entry.number))
         return x.unpack(entry.edge)
     if x.storage.version != entry.version:
-        raise RuntimeError(modified(x, node, entry.version))
+        raise RuntimeError(modified(x, node, entry.version, entry.number >= 0))
     if entry.number < 0:
         return x
     out = new_tensor(x.storage, x.spec, x.offset)

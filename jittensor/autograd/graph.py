@@ -7,6 +7,7 @@ a leaf tensor, or None.
 from __future__ import annotations
 
 import itertools
+import re
 import traceback
 import weakref
 from collections.abc import Callable
@@ -166,7 +167,7 @@ class GradNode:
         if alias.__class__ is Packed:
             return alias.unpack(self)
         if alias.storage.version != version:
-            raise RuntimeError(modified(alias, self, version))
+            raise RuntimeError(modified(alias, self, version, True))
         out = new_tensor(alias.storage, alias.spec, alias.offset)
         out._fn = self
         return out
@@ -234,15 +235,19 @@ def _outside(stack: list) -> list:
     return [frame for frame in stack if not frame.filename.startswith(package)]
 
 
-def modified(x: Tensor, node: GradNode, version: int) -> str:
+def modified(x: Tensor, node: GradNode, version: int, alias: bool = False) -> str:
     """What PyTorch says when a saved tensor was written to, with the line that saved it."""
     file, line = where(getattr(node, "origin", None))
     hint = ("Hint: the backtrace further above shows the operation that failed to compute its "
             "gradient. The variable in question was changed in there or anywhere later. Good luck!"
             if anomaly.enabled else
             "Hint: enable anomaly detection to find the operation that failed to compute its "
-            "gradient, with torch.autograd.set_detect_anomaly(True).")
-    of = f", which is output 0 of {x._fn.name()}," if x._fn is not None else ""
+            "gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).")
+    made = node if alias else current(x)
+    of = ""
+    if made is not None:
+        name = re.sub(r"Backward\d*$", "", made.name())
+        of = f", which is output {getattr(x, '_output', 0)} of {name},"
     return (
         "one of the variables needed for gradient computation has been modified by an inplace "
         f"operation: [{x.type()} {list(x.shape)}]{of} is at version {x.storage.version}; "

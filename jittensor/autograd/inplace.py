@@ -67,6 +67,10 @@ class CopySlices(GradNode):
 
     __slots__ = ("view", "write")
 
+    def name(self) -> str:
+        """PyTorch's name of the node."""
+        return "torch::autograd::CopySlices"
+
     def apply(self, grad):
         from ..record import cast
         from ..views import packed, repack

@@ -1,4 +1,4 @@
-"""cuDNN's switches in, kept values out: PyTorch's `torch.backends.cudnn` where there is no cuDNN."""
+"""cuDNN's switches in, kept values out: PyTorch's `torch.backends.cudnn` without cuDNN."""
 
 from __future__ import annotations
 

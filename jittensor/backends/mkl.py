@@ -1,4 +1,4 @@
-"""Questions about Intel's MKL in, the answers of a build without it out: products use SciPy's BLAS."""
+"""Questions about MKL in, the answers of a build without it out: products use SciPy's BLAS."""
 
 VERBOSE_OFF, VERBOSE_ON = 0, 1
 

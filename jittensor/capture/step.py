@@ -261,9 +261,9 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
     """Runs what was recorded and makes a Replay of it, or says why it cannot be one."""
     with realize.lock:
         nodes = realize.PENDING[:]
-        del realize.PENDING[:len(nodes)]
         key, binding = realize.snapshot(nodes)
         if key is None:
+            del realize.PENDING[:len(nodes)]
             return "it records nothing"
         layout = _describe(binding)
         plan = realize.plan_for(key, binding)
@@ -464,14 +464,9 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
         plan, bound = replay.plan, replay.plan.bound
         outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
         addresses.extend([b.address for b in outputs])
-        arena = None
-        if bound.arena:
-            arena = blocks.take(bound.arena)
-            addresses.append(arena.address)
         stats.realizes += 1
-        stats.kernels_launched += bound.launches
-        state = [bound, addresses, floats, 0, (outputs, arena, draws, tensors), _nothing]
-        bind._go(state)
+        bind.proceed(bind.begin_bound(bound, addresses, floats, (outputs, draws, tensors),
+                                      _nothing))
     for storage in replay.updated:
         storage.version += 1
     return _finish(replay, plan, outputs)

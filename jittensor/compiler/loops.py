@@ -94,6 +94,8 @@ def match(reader: Nest, read: dict[Loop, int], writer: Nest,
     pairs: dict[Loop, Loop] = {}
     if any(s < 0 for s in read.values()) or any(s < 0 for s in wrote.values()):
         return None
+    if any(loop.size == 0 for loop in (*read, *wrote)):
+        return None     # an empty region has no order to compare
     left = sorted(((s, i, l) for i, (l, s) in enumerate(read.items()) if s), reverse=True)
     right = sorted(((s, i, l) for i, (l, s) in enumerate(wrote.items()) if s), reverse=True)
     while left and right:

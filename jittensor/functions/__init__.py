@@ -45,7 +45,8 @@ def _public() -> dict:
 
 
 globals().update(_public())
-__all__ = sorted(name for name in _public() if not name.startswith("_") and name not in INTERNAL)
+__all__ = sorted(name for name in _public() if not name.startswith(("_", "special_"))
+                 and name not in INTERNAL)
 METHODS = {name: value for name, value in _public().items()
            if name not in INTERNAL and (not name.startswith("_")
                                         or value.__module__.endswith(".gradients"))}

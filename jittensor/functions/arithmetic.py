@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
+from .. import return_types
+from ..creation import arange
 from ..graph import dtypes as dt
 from ..graph.dtypes import Default
 from ..graph.ops import OPS
 from ..record import elementwise as record
 from ..tensor import Tensor
-from .rows import into, operand, title
+from .rows import ROWS, into, operand, title
+
+digamma, lgamma = ROWS["digamma"], ROWS["lgamma"]
 
 
 def add(input, other, *, alpha=1, out=None) -> Tensor:
@@ -54,7 +60,8 @@ def div(input, other, *, rounding_mode: str | None = None, out=None) -> Tensor:
     if rounding_mode is None:
         return into(out, record(OPS["div"], input, other))
     if rounding_mode == "floor":
-        return into(out, floor_divide(input, other))
+        check_divisor(input, other)
+        return into(out, record(OPS["div_floor"], input, other))
     if rounding_mode != "trunc":
         raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' "
                            f"but found '{rounding_mode}'")
@@ -240,3 +247,43 @@ def isreal(input) -> Tensor:
     if input.dtype.is_complex:
         return input.imag == 0
     return record(OPS["isfinite"], input) | True
+
+
+def polygamma(n: int, input, *, out=None) -> Tensor:
+    """The n-th derivative of digamma."""
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    return into(out, digamma(input) if n == 0 else record(OPS["_polygamma"], input, n))
+
+
+def mvlgamma(input, p: int, *, out=None) -> Tensor:
+    """The logarithm of the multivariate gamma function of dimension p:
+    sum of lgamma(x - k / 2) over k < p, plus p (p - 1) / 4 log π."""
+    if p < 1:
+        raise RuntimeError("p has to be greater than or equal to 1")
+    if input.dtype.category < dt.FLOAT:
+        input = input.to(Default.float_)
+    steps = arange(0, p, dtype=input.dtype) * -0.5
+    shifted = input.unsqueeze(-1) + steps
+    return into(out, lgamma(shifted).sum(-1) + p * (p - 1) / 4 * math.log(math.pi))
+
+
+special_polygamma, special_multigammaln = polygamma, mvlgamma
+
+
+def frexp(input, *, out=None):
+    """(mantissas in 0.5..1, whole exponents) with input = mantissa * 2 ** exponent."""
+    if input.dtype.category != dt.FLOAT:
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
+    size = input.detach().abs()
+    usable = size.isfinite() & (size > 0)
+    exponent = size.log2().floor().where(usable, 0) + 1
+    # log2 may round across a power of two
+    scaled = size.where(usable, 0.5) / exponent.exp2()
+    exponent = exponent + (scaled >= 1).to(exponent.dtype) - (scaled < 0.5).to(exponent.dtype)
+    exponent = exponent.where(usable, 0).to(dt.int32)
+    mantissa = input * (-exponent.to(input.dtype)).exp2()
+    results = mantissa, exponent
+    if out is not None:
+        results = tuple(into(o, r) for o, r in zip(out, results, strict=True))
+    return return_types.frexp(*results)

@@ -91,9 +91,12 @@ def _plus(name: str, input: Tensor, product: Tensor, beta, alpha) -> Tensor:
     if input.dtype is not product.dtype:
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {title(input)} and "
                            f"{title(product)}")
-    if product.dtype.category <= dt.INT and (isinstance(beta, float) or isinstance(alpha, float)):
-        raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating "
-                           "point number.")
+    if product.dtype.category <= dt.INT:
+        if name == "addmm" and isinstance(beta, float) | isinstance(alpha, float):
+            raise RuntimeError(f"For integral input tensors, argument "
+                               f"{'beta' if isinstance(beta, float) else 'alpha'} must not be a "
+                               "floating point number.")
+        beta, alpha = int(beta), int(alpha)
     if alpha != 1:
         product = product * alpha
     if beta == 0:
@@ -104,7 +107,7 @@ def _plus(name: str, input: Tensor, product: Tensor, beta, alpha) -> Tensor:
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
     from .products import mm
-    return into(out, _plus("alpha", _widened("addmm", input, (mat1.shape[0], mat2.shape[-1])),
+    return into(out, _plus("addmm", _widened("addmm", input, (mat1.shape[0], mat2.shape[-1])),
                            mm(mat1, mat2), beta, alpha))
 
 
@@ -117,7 +120,7 @@ def _widened(name: str, x: Tensor, shape) -> Tensor:
 
 def addmv(input, mat, vec, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * (mat @ vec)."""
-    return into(out, _plus("alpha", _widened("addmv", input, mat.shape[:1]), mv(mat, vec), beta,
+    return into(out, _plus("", _widened("addmv", input, mat.shape[:1]), mv(mat, vec), beta,
                            alpha))
 
 
@@ -129,20 +132,20 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out: Tensor | None = None) -> Te
         product = product & bool(alpha)
         return into(out, product if not beta else wide | product)
     common = dt.promote_types(wide.dtype, product.dtype)
-    return into(out, _plus("alpha", wide.to(common), product.to(common), beta, alpha))
+    return into(out, _plus("", wide.to(common), product.to(common), beta, alpha))
 
 
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * the sum of the products of two batches' matrices."""
     product = bmm(batch1, batch2).sum(0, dtype=batch1.dtype)
-    return into(out, _plus("alpha", _widened("addbmm", input, product.shape), product, beta,
+    return into(out, _plus("", _widened("addbmm", input, product.shape), product, beta,
                            alpha))
 
 
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * the products of two batches' matrices."""
     product = bmm(batch1, batch2)
-    return into(out, _plus("alpha", _widened("baddbmm", input, product.shape), product, beta,
+    return into(out, _plus("", _widened("baddbmm", input, product.shape), product, beta,
                            alpha))
 
 

@@ -37,6 +37,25 @@ def _log(value):
         float("nan") if not isinstance(value, complex) else cmath.log(value))
 
 
+def _xlogy_grad(self, x, y) -> Tensor:
+    """grad * log(y), 0 where x = 0 and y <= 0 or y is NaN."""
+    if not isinstance(y, Tensor):
+        return (self * _log(y)).masked_fill(x == 0, 0) if y <= 0 else self * _log(y)
+    return self * y.log().masked_fill((x == 0) & (y <= 0), 0.0)
+
+
+def _xlog1py_grad(self, x, y) -> Tensor:
+    """grad * log(1 + y), 0 where x = 0 and y <= -1."""
+    if not isinstance(y, Tensor):
+        return self._xlogy_grad(x, 1 + y)
+    return self * y.log1p().masked_fill((x == 0) & (y <= -1), 0.0)
+
+
+def _igamma_grad(self, x) -> Tensor:
+    """The derivative of the regularised incomplete gamma function P(a, x) in x."""
+    return ((self - 1) * x.log() - x - self.lgamma()).exp()
+
+
 def _sinc_grad(self, grad) -> Tensor:
     """d sinc(x) / dx = (cos(πx) πx - sin(πx)) / (π x²), 0 at 0."""
     x = self * 3.141592653589793

@@ -271,7 +271,6 @@ def meshgrid(*tensors, indexing: str = "ij") -> tuple[Tensor, ...]:
     grids = [views.expand(views.view(x, *([1] * k + [-1] + [1] * (len(shape) - k - 1))), *shape)
              for k, x in enumerate(tensors)]
     if swap:
-        grids = [views.transpose(g, 0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
@@ -295,8 +294,6 @@ def combinations(input, r: int = 2, with_replacement: bool = False) -> Tensor:
     choose = itertools.combinations_with_replacement if with_replacement else (
         itertools.combinations)
     rows = list(choose(range(input.shape[0]), r))
-    if not rows:
-        return zeros(0, r, dtype=input.dtype)
-    return input[tensor(rows)]
+    return input[tensor(rows, dtype=dt.int64).reshape(len(rows), r)]
 
 

@@ -20,6 +20,8 @@ def _softmax_like(name: str, input: Tensor, dim: int, dtype) -> Tensor:
     if not input.ndim:
         return record(OPS["exp" if name == "softmax" else "clone"], input - input)
     want = input.dtype
+    if not input.numel():
+        return input.clone()
     return apply(name, (input,), (d, want), spec=lambda: spec_of(want, input.shape))
 
 

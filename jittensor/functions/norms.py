@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .. import views
 from ..creation import zeros
 from ..graph import dtypes as dt
 from ..graph.dtypes import Default
 from ..graph.shapes import wrap_dim
-from ..tensor import Tensor
+from ..tensor import Tensor, from_array
 from .reductions import _all_dims, amax, amin
 from .rows import into, title
 from .rules import gradient_rule, with_gradient
@@ -71,6 +73,29 @@ def vector_norm(input: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -
                          (p, dims, keepdim))
 
 
+def _nuclear_backward(node, grad):
+    return [grad.unsqueeze(-1).unsqueeze(-1) * node.attrs[0]]
+
+
+_NUCLEAR = gradient_rule("nuclear_norm", _nuclear_backward, grad_name="LinalgSvdBackward0")
+
+
+def _nuclear(x: Tensor, dims: tuple[int, int], keepdim: bool) -> Tensor:
+    """The sum of singular values; the gradient is U V^H. Realizes its input (NumPy's SVD)."""
+    if len(dims) != 2:
+        raise RuntimeError("linalg.matrix_norm: dim must be a 2-tuple of ints")
+    dims = tuple(wrap_dim(d, x.ndim) for d in dims)
+    last = views.movedim(x, dims, (-2, -1))
+    left, values, right = np.linalg.svd(last.detach()._array(), full_matrices=False)
+    slope = from_array(np.ascontiguousarray(left @ right))
+    total = from_array(np.asarray(values.sum(-1)))
+    out = with_gradient(_NUCLEAR, lambda: total, (last,), (slope,))
+    if keepdim:
+        for d in sorted(dims):
+            out = views.unsqueeze(out, d)
+    return out
+
+
 def norm(input, p="fro", dim=None, keepdim: bool = False, out: Tensor | None = None,
          dtype=None) -> Tensor:
     """The p-norm of all elements or over dims ('fro' and None are 2); 'nuc' is the sum of the
@@ -81,9 +106,7 @@ def norm(input, p="fro", dim=None, keepdim: bool = False, out: Tensor | None = N
         raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as "
                            f"input. Got {title(input)}")
     if p == "nuc":
-        from .. import linalg
-        return into(out, linalg.matrix_norm(input, "nuc", (-2, -1) if dim is None else dim,
-                                            keepdim))
+        return into(out, _nuclear(input, (0, 1) if dim is None else tuple(dim), keepdim))
     p = 2 if p is None or p == "fro" else p
     return into(out, vector_norm(input, p, _all_dims(input, dim if dim != () else None), keepdim))
 

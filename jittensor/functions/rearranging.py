@@ -16,9 +16,10 @@ from .splitting import split, split_with_sizes, unbind
 
 
 # ── order of elements ─────────────────────────────────────────────────────────────────────────
-def flip(input, *dims) -> Tensor:
+def flip(input, *axes, dims=None) -> Tensor:
     """A copy with dims in reverse order."""
-    axes = [wrap_dim(d, input.ndim) for d in views.sizes_of(dims, "dims")]
+    axes = [wrap_dim(d, input.ndim) for d in views.sizes_of(axes if dims is None else (dims,),
+                                                            "dims")]
     if len(set(axes)) != len(axes):
         raise RuntimeError(f"dim {axes[-1]} appears multiple times in the list of dims")
     spec = input.spec

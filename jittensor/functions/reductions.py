@@ -21,7 +21,8 @@ def _dims(dim) -> tuple[int, ...] | None:
 
 def _all_dims(x: Tensor, dim) -> tuple[int, ...]:
     dims = _dims(dim)
-    return tuple(range(x.ndim)) if dims is None else wrap_dims(dims, x.ndim)
+    dims = tuple(range(x.ndim)) if dims is None else wrap_dims(dims, x.ndim)
+    return dims if x.ndim else ()
 
 
 def sum(input, dim=None, keepdim: bool = False, *, dtype: DType | None = None, out=None,
@@ -143,7 +144,9 @@ def logsumexp(input, dim, keepdim: bool = False, *, out=None) -> Tensor:
         input = input.to(Default.float_)
     dims = _all_dims(input, dim)
     shape = reduced_shape(input, dims, keepdim)
-    if not input.ndim or 0 in input.shape:
+    if not input.ndim:
+        return into(out, input.clone())
+    if 0 in input.shape:
         return into(out, sum(input.exp(), dim, keepdim).log())
     return into(out, apply("logsumexp", (input,), (dims, keepdim),
                            spec=lambda: spec_of(input.dtype, shape)))

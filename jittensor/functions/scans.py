@@ -136,13 +136,14 @@ def cumulative_trapezoid(y, x=None, *, dx=None, dim: int = -1) -> Tensor:
     return cumsum(panels, d)
 
 
-def gradient(input, *, spacing=1, dim=None, edge_order: int = 1) -> list[Tensor]:
+def gradient(input, *, spacing=None, dim=None, edge_order: int = 1) -> list[Tensor]:
     """Estimates of the derivatives along dims by central differences, one-sided at the edges
     (second-order interior formula of Fornberg 1988 for uneven points)."""
     if input.dtype.category < dt.FLOAT:
         input = input.to(Default.float_)
     dims = list(range(input.ndim)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
     dims = [wrap_dim(d, input.ndim) for d in dims]
+    spacing = 1 if spacing is None else spacing
     if isinstance(spacing, (int, float)):
         steps = [spacing] * len(dims)
     else:

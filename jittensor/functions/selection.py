@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import indexing, views
-from ..creation import full, zeros
+from ..creation import full, zeros, zeros_like
 from ..graph import dtypes as dt
 from ..graph.node import spec_of
 from ..graph.shapes import broadcast_shapes, wrap_dim
@@ -23,7 +23,7 @@ from .rules import gradient_rule, with_gradient
 # ── gather and scatter ────────────────────────────────────────────────────────────────────────
 def _check_index(name: str, index: Tensor, x: Tensor, d: int, others: bool = True) -> Tensor:
     """An int64 index of x's rank, in range; PyTorch's errors."""
-    if index.dtype not in (dt.int64, dt.int32):
+    if index.dtype not in (dt.int64, dt.int32) and index.numel():
         raise RuntimeError(f"{name}(): Expected dtype int64 for index")
     if max(index.ndim, 1) != max(x.ndim, 1) and index.numel():
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
@@ -71,6 +71,7 @@ def gather(input, dim: int, index, *, sparse_grad: bool = False,
 def take_along_dim(input, indices, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
     """`gather` with the other dims broadcast; over the flattened input without a dim."""
     if dim is None:
+        indices = (indices < 0) * input.numel() + indices
         return into(out, gather(views.reshape(input, -1), 0, views.reshape(indices, -1)))
     if indices.dtype not in (dt.int64, dt.int32):
         raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got "
@@ -80,6 +81,7 @@ def take_along_dim(input, indices, dim: int | None = None, *, out: Tensor | None
                            f"of dimensions, but got {input.ndim} dimensions for input, and "
                            f"{indices.ndim} dimensions for indices")
     d = wrap_dim(dim, input.ndim)
+    indices = (indices < 0) * input.shape[d] + indices
     a, b = list(input.shape), list(indices.shape)
     a[d] = b[d] = 1
     shape = list(broadcast_shapes(a, b))
@@ -406,6 +408,22 @@ def put(input, index, source, accumulate: bool = False) -> Tensor:
         return input.clone()
     got = write(views.reshape(input, -1), 0, views.reshape(index, -1), views.reshape(source, -1))
     return views.reshape(got, input.shape)
+
+
+def _fill_backward(node, grad):
+    return [grad * 0, None if node.specs[1] is None else grad.sum()]
+
+
+_FILL = gradient_rule("fill_value", _fill_backward, grad_name="FillBackward0")
+
+
+def fill(input, value) -> Tensor:
+    """`value` in every place, with the shape and dtype of the input."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError("fill only supports 0-dimension value tensor but got tensor with "
+                           f"{value.ndim} dimensions.")
+    operands = (input, value if isinstance(value, Tensor) else None)
+    return with_gradient(_FILL, lambda: zeros_like(input).fill_(value), operands)
 
 
 def index_put(input, indices, values, accumulate: bool = False) -> Tensor:

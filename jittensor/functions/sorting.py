@@ -227,13 +227,14 @@ def unique(input, sorted: bool = True, return_inverse: bool = False, return_coun
         found, inverse, counts = np.unique(values, return_inverse=True, return_counts=True,
                                            axis=d)
         inverse = inverse.reshape(-1)
+    inverse = np.asarray(inverse)
     return _distinct(input, found, inverse, counts, return_inverse, return_counts)
 
 
 def _distinct(input, found, inverse, counts, return_inverse: bool, return_counts: bool):
     out = [from_array(np.ascontiguousarray(found).astype(input.dtype.numpy), input.dtype)]
     if return_inverse:
-        out.append(from_array(np.ascontiguousarray(inverse.astype(np.int64))))
+        out.append(from_array(np.asarray(inverse, np.int64, order="C")))
     if return_counts:
         out.append(from_array(counts.astype(np.int64)))
     return out[0] if len(out) == 1 else tuple(out)
@@ -343,7 +344,7 @@ def histogram(input, bins, *, range=None, weight=None, density: bool = False):
     edges = _values(bins) if isinstance(bins, Tensor) else bins
     if range is None and not isinstance(bins, Tensor):
         range = (values.min(), values.max()) if values.size else (0.0, 1.0)
-        range = (range[0] - 1, range[1] + 1) if range[0] == range[1] else range
+        range = (range[0] - 0.5, range[1] + 0.5) if range[0] == range[1] else range
     counts, edges = np.histogram(
         values, edges, None if range is None else tuple(map(float, range)), density,
         None if weight is None else _values(weight).reshape(-1))

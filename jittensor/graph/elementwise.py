@@ -31,7 +31,11 @@ row("positive", "self", "self", grad={"self": "grad"}, complex_ok=True, inplace=
 row("floor_divide", "self other", "floor_div(self, other)", ints="int_floor_div(self, other)",
     types="no_bool", grad={})
 row("div_trunc", "self other", "trunc(self / other)", ints="int_trunc_div(self, other)",
-    public="", types="no_bool", grad={}, grad_name="DivBackward1")
+    public="", types="no_bool", grad={"self": "grad * 0", "other": "grad * 0"},
+    grad_name="DivBackward1")
+row("div_floor", "self other", "floor_div(self, other)", ints="int_floor_div(self, other)",
+    public="", types="no_bool", grad={"self": "grad * 0", "other": "grad * 0"},
+    grad_name="DivBackward1")
 row("remainder", "self other", "remainder(self, other)", ints="int_remainder(self, other)",
     types="no_bool", grad={"self": "grad", "other": "-grad * self.div(other, rounding_mode='floor')"})
 row("fmod", "self other", "fmod(self, other)", ints="int_fmod(self, other)", types="no_bool",
@@ -54,7 +58,8 @@ row("sgn", "self", "sgn(self)", ints="int_sign(self)", grad={"self": "grad * 0"}
 row("signbit", "self", "signbit(self)", ints="self < 0", types="predicate", inplace=False)
 row("copysign", "self other", "copysign(self, other)", types="float",
     grad={"self": "grad * (self.sign() * result.sign())", "other": "grad * 0"})
-row("nextafter", "self other", "nextafter(self, other)", grad={})
+row("nextafter", "self other", "nextafter(self, other)",
+    grad={"self": "grad", "other": "grad * 0"})
 row("hypot", "self other", "hypot(self, other)",
     grad={"self": "grad * (self / result)", "other": "grad * (other / result)"})
 row("heaviside", "self values", "where(self == 0, values, where(self > 0, 1, 0))",
@@ -103,8 +108,7 @@ row("logaddexp2", "self other", "logaddexp2(self, other)", expensive=True,
           "other": "grad / (1 + (self - other).exp2())"})
 row("xlogy", "self other", "where(isnan(other), other, where(self == 0, 0, self * log(other)))",
     types="float", expensive=True, public="xlogy special_xlogy",
-    grad={"self": "grad * other.log().masked_fill((self == 0) & (other <= 0), 0.0)",
-          "other": "grad * self / other"})
+    grad={"self": "grad._xlogy_grad(self, other)", "other": "grad * self / other"})
 
 # ── trigonometry ──────────────────────────────────────────────────────────────────────────────
 for _name, _grad, _domain in (
@@ -151,9 +155,57 @@ row("digamma", "self", "digamma(self)", types="float", expensive=True, domain=(0
 row("_trigamma", "self", "trigamma(self)", types="float", expensive=True, inplace=False,
     domain=(0.2, 5))
 row("i0", "self", "i0(self)", types="float", expensive=True, public="i0 special_i0",
-    grad={"self": "grad * self.special_i1()"})
-row("special_i1", "self", "i1(self)", types="float", expensive=True, inplace=False,
-    grad={"self": "grad * (self.i0() - result / self)"})
+    grad={"self": "grad * self._i1()"})
+row("i1", "self", "i1(self)", types="float", expensive=True, inplace=False,
+    public="special_i1 _i1",
+    grad={"self": "grad * (self.i0() - result / self).masked_fill(self == 0, 0.5)"})
+row("i0e", "self", "i0e(self)", types="float", expensive=True, inplace=False,
+    public="special_i0e _i0e", grad={"self": "grad * (self._i1e() - self.sgn() * result)"})
+row("i1e", "self", "i1e(self)", types="float", expensive=True, inplace=False,
+    public="special_i1e _i1e",
+    grad={"self": "grad * (self._i0e() - result * (self.sgn() + self.reciprocal()))"
+                  ".masked_fill(self == 0, 0.5)"})
+row("ndtr", "self", "ndtr(self)", types="float", expensive=True, public="special_ndtr",
+    inplace=False, grad={"self": "grad * (0.3989422804014327 * (self * self * -0.5).exp())"})
+row("ndtri", "self", "ndtri(self)", types="float", expensive=True, public="special_ndtri",
+    inplace=False, domain=(0.01, 0.99),
+    grad={"self": "grad * (2.5066282746310002 * (result * result * 0.5).exp())"})
+row("log_ndtr", "self", "log_ndtr(self)", types="float", expensive=True, inplace=False,
+    public="special_log_ndtr",
+    grad={"self": "grad * (0.7978845608028654 / (self * -0.7071067811865476)._erfcx())"})
+row("erfcx", "self", "erfcx(self)", types="float", expensive=True, inplace=False,
+    public="special_erfcx _erfcx", grad={"self": "grad * (2 * self * result - 1.1283791670955126)"})
+row("entr", "self", "where(isnan(self), self, where(self > 0, -self * log(self), "
+    "where(self == 0, 0, -1 / abs(self * 0))))", types="float", expensive=True, inplace=False,
+    public="special_entr", grad={"self": "grad * (-1 - self.log())"}, domain=(0.1, 4.0))
+row("xlog1py", "self other", "where(isnan(other), other, where(self == 0, 0, "
+    "self * log1p(other)))", types="float", expensive=True, public="special_xlog1py",
+    inplace=False,
+    grad={"self": "grad._xlog1py_grad(self, other)", "other": "grad * self / (other + 1)"})
+row("zeta", "self other", "zeta(self, other)", types="float", expensive=True, inplace=False,
+    public="special_zeta _zeta", domain=(1.1, 5.0),
+    grad={"other": "grad * -self * (self + 1.0)._zeta(other)"})
+row("igamma", "self other", "gammainc(self, other)", expensive=True, domain=(0.2, 5.0),
+    public="igamma special_gammainc", grad={"other": "grad * self._igamma_grad(other)"})
+row("igammac", "self other", "gammaincc(self, other)", expensive=True, domain=(0.2, 5.0),
+    public="igammac special_gammaincc", grad={"other": "grad * -self._igamma_grad(other)"})
+row("_polygamma", "self order", "polygamma(order, self)", types="float", expensive=True,
+    inplace=False, domain=(0.2, 5.0), grad={"self": "grad * self._polygamma(order + 1)"},
+    grad_name="PolygammaBackward0")
+for _name, _function in (("airy_ai", "airy_ai"), ("bessel_j0", "j0"), ("bessel_j1", "j1"),
+                         ("bessel_y0", "y0"), ("bessel_y1", "y1"), ("modified_bessel_i0", "i0"),
+                         ("modified_bessel_i1", "i1"), ("modified_bessel_k0", "k0"),
+                         ("modified_bessel_k1", "k1"), ("scaled_modified_bessel_k0", "k0e"),
+                         ("scaled_modified_bessel_k1", "k1e"),
+                         ("spherical_bessel_j0", "spherical_j0")):
+    row(_name, "self", f"{_function}(self)", types="float", expensive=True, inplace=False,
+        public="special_" + _name, domain=(0.2, 5.0))
+for _name in ("chebyshev_{}_t", "chebyshev_{}_u", "chebyshev_{}_v", "chebyshev_{}_w",
+              "shifted_chebyshev_{}_t", "shifted_chebyshev_{}_u", "shifted_chebyshev_{}_v",
+              "shifted_chebyshev_{}_w", "hermite_{}_h", "hermite_{}_he", "laguerre_{}_l",
+              "legendre_{}_p"):
+    row(_name.format("polynomial"), "x n", f"{_name.replace('{}_', '')}(x, n)", types="float",
+        expensive=True, inplace=False, public="special_" + _name.format("polynomial"))
 row("logit", "self", "log(self / (1 - self))", types="float", expensive=True, public="",
     grad={"self": "grad / (self * (1 - self))"}, domain=(0.1, 0.9))
 row("sigmoid", "self", "sigmoid(self)", types="float", expensive=True,
@@ -240,12 +292,13 @@ row("relu6", "self", "minimum(maximum(self, 0), 6)", ints="where(self < 0, 0, wh
 row("hardtanh", "self min_val max_val", "minimum(maximum(self, min_val), max_val)",
     ints="where(self < min_val, min_val, where(self > max_val, max_val, self))",
     grad={"self": "grad * ((self > min_val) & (self < max_val))"},
-    defaults={"min_val": -1.0, "max_val": 1.0})
+    defaults={"min_val": -1.0, "max_val": 1.0}, types="first")
 row("leaky_relu", "self negative_slope", "where(self > 0, self, self * negative_slope)",
     grad={"self": "grad * ((self > 0) + (self <= 0) * negative_slope)"},
     defaults={"negative_slope": 0.01}, grad_name="LeakyReluBackward0")
 row("threshold", "self threshold value", "where(self <= threshold, value, self)",
-    ints="where(self <= threshold, value, self)", grad={"self": "grad * (self > threshold)"})
+    ints="where(self <= threshold, value, self)", types="first",
+    grad={"self": "grad * (self > threshold)"})
 row("gelu", "self", "0.5 * self * (1 + erf(self * 0.7071067811865476))", expensive=True, public="",
     grad={"self": "grad._gelu_grad(self)"})
 row("_gelu_grad", "grad_output self", "grad_output * (0.5 * (1 + erf(self * 0.7071067811865476)) "

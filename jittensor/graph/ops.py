@@ -141,7 +141,7 @@ def elementwise_types(op: Op, operands: list[tuple[str, DType | type]]) -> tuple
     rule = op.dtypes
     if rule == "where":
         kinds = operands[1:]
-    elif rule == "mask":
+    elif rule in ("mask", "first"):
         return operands[0][1], operands[0][1]
     common = dt.result_type([d for k, d in kinds if k == "t"], [d for k, d in kinds if k == "z"],
                             [d for k, d in kinds if k == "s"])

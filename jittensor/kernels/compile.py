@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import pickle
+import signal
 import sys
 import tempfile
 import threading
@@ -80,25 +81,26 @@ def kernel_address(source: str) -> int:
 
 
 def _find(source: str) -> int:
-    stem = hashlib.sha256(_fingerprint() + source.encode()).hexdigest()[:32]
+    stem = hashlib.sha256(fingerprint() + source.encode()).hexdigest()[:32]
     path = cache_directory() / f"{stem}.obj"
     found = _load(path)
     if found is not None:
         stats.kernels_loaded += 1
         return found
-    with _exclusive(path.with_suffix(".lock")):
+    with exclusive(path.with_suffix(".lock")):
         found = _load(path)          # another process may have been first
         if found is not None:
             stats.kernels_loaded += 1
             return found
         started = time.perf_counter()
-        address = _compile(source, path)
+        with interrupts_held():
+            address = _compile(source, path)
         stats.compile_seconds += time.perf_counter() - started
         stats.kernels_compiled += 1
     return address
 
 
-def _fingerprint() -> bytes:
+def fingerprint() -> bytes:
     """Everything besides the source that shapes the code."""
     global _salt
     if not _salt:
@@ -120,7 +122,27 @@ def _package_hash() -> str:
 
 
 @contextlib.contextmanager
-def _exclusive(path: Path):
+def interrupts_held():
+    """Keeps a Ctrl-C until the block ends: LLVM's callbacks would swallow it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple] = []
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *args: caught.append(args))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if caught:
+            before(*caught[0])
+
+
+@contextlib.contextmanager
+def exclusive(path: Path):
     """Holds a file lock, so that processes do not compile one kernel twice."""
     try:
         import fcntl
@@ -172,7 +194,7 @@ def _compile(source: str, path: Path) -> int:
     from numba import cfunc, types
 
     file = path.with_suffix(".py")
-    _write(file, source.encode())
+    write_whole(file, source.encode())
     namespace: dict = {"__name__": "jittensor_kernel_" + path.stem}
     exec(compile(source, str(file), "exec"), namespace)
     signature = types.void(types.int64, types.int64, types.int64)
@@ -184,12 +206,12 @@ def _compile(source: str, path: Path) -> int:
         return compiled.address
     special = "special_math" in source or "_special_" in library.get_llvm_str()
     payload = pickle.dumps((compiled._wrapper_name, special, code))
-    _write(path, hashlib.sha256(payload).digest() + payload)
+    write_whole(path, hashlib.sha256(payload).digest() + payload)
     _alive.append(compiled)
     return compiled.address
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all; a cache that cannot be written is no error."""
     with contextlib.suppress(OSError):
         handle, name = tempfile.mkstemp(dir=path.parent)

@@ -39,7 +39,7 @@ def install() -> None:
         if op.kind == ELEMENTWISE:
             names = op.public or ((op.name,) if op.name.startswith("_") else ())
             for name in names:
-                if op.name.startswith("_"):
+                if name.startswith("_"):
                     setattr(Tensor, name, _private(op))
                 if op.inplace and name.isidentifier():
                     setattr(Tensor, name + "_", inplace.inplace_row(op))

@@ -6,7 +6,9 @@ import weakref
 
 from ..autograd import engine
 from ..autograd.graph import Handle, current, leaf_hooks, post_hooks
+from ..autograd.modes import modes
 from ..graph import dtypes as dt
+from ..graph.ops import _scalar_name
 from ..tensor import Tensor, new_tensor
 
 
@@ -17,6 +19,8 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
 
 def requires_grad_(self, requires_grad: bool = True) -> Tensor:
     """Turns recording for this leaf on or off."""
+    if requires_grad and self.dtype.category < dt.FLOAT:
+        raise RuntimeError("only Tensors of floating point dtype can require gradients")
     _set_requires_grad(self, requires_grad)
     return self
 
@@ -34,7 +38,10 @@ def _set_requires_grad(self, value: bool) -> None:
                 "var_no_grad = var.detach().")
         return
     if value and self.dtype.category < dt.FLOAT:
-        raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+    if value and self.is_inference() and not modes.inference:
+        raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode "
+                           "is not allowed.")
     self._leaf = bool(value)
 
 
@@ -53,11 +60,29 @@ def _set_grad(self, value) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type "
                             f"{type(value).__name__}")
-        if value.shape != self.shape:
-            raise RuntimeError(f"assigned grad has data of a different size")
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
         if value.dtype is not self.dtype:
-            raise RuntimeError(f"assigned grad has data of a different type")
+            raise RuntimeError(
+                f"attempting to assign a gradient with dtype '{_c_name(value)}' to a tensor with "
+                f"grad_dtype '{_scalar_name(self.dtype)}'. The gradient must match the tensor's "
+                "grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype "
+                "attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with "
+                "caution. Diverging the dtypes of a tensor and its gradient may break downstream "
+                "systems that assume they match.")
+        if value.shape != self.shape:
+            raise RuntimeError(
+                f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of "
+                f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor are "
+                "the same size")
     self._grad = value
+
+
+def _c_name(x: Tensor) -> str:
+    names = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int",
+             "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+             "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}
+    return names.get(x.dtype.name, _scalar_name(x.dtype))
 
 
 def _grad_fn(self):

@@ -40,6 +40,8 @@ def _other(value):
 
 def _rpow(self, other):
     from ..creation import tensor
+    if isinstance(other, Tensor):
+        return F.pow(other, self)
     return F.pow(tensor(other, dtype=F.result_type(self, other)), self)
 
 

@@ -72,7 +72,9 @@ def _deepcopy(self, memo):
         return memo[id(self)]
     if self._fn is not None:
         raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the "
-                           "deepcopy protocol at the moment.")
+                           "deepcopy protocol at the moment.  If you were attempting to deepcopy a "
+                           "module, this may be because of a torch.nn.utils.weight_norm usage, see "
+                           "https://github.com/pytorch/pytorch/pull/103001")
     with no_grad():
         copied = new_tensor(_copied_storage(self.storage, memo), self.spec, self.offset,
                             type(self))

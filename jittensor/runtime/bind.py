@@ -16,7 +16,7 @@ from . import blocks, driver
 
 SLICE = 1 << 28          # bytes moved between two looks at Ctrl-C
 _sources: dict[LoopNest, str] = {}
-interrupted: list = []      # runs that a Ctrl-C stopped between two launches
+interrupted: list = []      # runs that have begun: more than the present one after a Ctrl-C
 
 
 class Bound:
@@ -91,47 +91,50 @@ def address_of(kernel) -> int:
     return kernel if isinstance(kernel, int) else kernel_address(kernel)
 
 
-def run(bound: Bound, binding, outputs: list, done) -> None:
-    """One run: binds the tables and calls the driver, in slices if it is long, then `done()`.
-
-    After a Ctrl-C between two slices the rest runs at the next realize; the bound tables are
-    this run's until then.
-    """
+def begin(bound: Bound, binding, outputs: list, done) -> list:
+    """Notes a run: what it is bound to, and `done()` to be called after it."""
     addresses = binding.addresses
     if bound.storages:
         addresses = addresses + [s.block.address for s in binding.storages[:bound.storages]]
     if outputs:
         addresses = addresses + [b.address for b in outputs]
+    return begin_bound(bound, array("q", addresses), array("d", binding.floats),
+                       (binding, outputs), done)
+
+
+def begin_bound(bound: Bound, addresses: array, floats: array, held: tuple, done) -> list:
+    """Notes a run whose addresses (but the arena's) and scalars are known; holds `held`."""
     arena = None
     if bound.arena:
         arena = blocks.take(bound.arena)
-        addresses = addresses + [arena.address]
-    given = array("q", addresses)
-    floats = array("d", binding.floats)
-    state = [bound, given, floats, 0, (binding, outputs, arena), done]
+        addresses.append(arena.address)
     stats.kernels_launched += bound.launches
-    _go(state)
+    bound.table[6] = 0
+    state = [bound, addresses, floats, (held, arena), done]
+    interrupted.append(state)
+    return state
 
 
-def _go(state: list) -> None:
-    bound, given, floats, first, _, done = state
+def proceed(state: list) -> None:
+    """Runs what is left of a noted run. After a Ctrl-C between two slices the rest runs at the
+    next realize; the tables are this run's until then."""
+    bound, addresses, floats, _, done = state
     threads = set_blas_threads(1) if bound.blas else 0
     try:
+        first = int(bound.table[6]) if len(bound.slices) > 1 else 0
         for last in bound.slices:
             if last > first:
-                bound.run(bound.address, given.buffer_info()[0], floats.buffer_info()[0], first,
-                          last, config.threads)
-    except KeyboardInterrupt:
-        state[3] = int(bound.table[6])
-        interrupted.append(state)
-        raise
+                bound.run(bound.address, addresses.buffer_info()[0], floats.buffer_info()[0],
+                          first, last, config.threads)
+                first = last
     finally:
         if threads > 1:
             set_blas_threads(threads)
     done()
+    interrupted.remove(state)
 
 
 def finish_interrupted() -> None:
     """Runs what a Ctrl-C left of earlier runs."""
     while interrupted:
-        _go(interrupted.pop(0))
+        proceed(interrupted[0])

@@ -16,7 +16,14 @@ import sys
 import time
 
 from ..config import config
-from ..kernels.compile import _exclusive, _fingerprint, _write, cache_directory, stats
+from ..kernels.compile import (
+    cache_directory,
+    exclusive,
+    fingerprint,
+    interrupts_held,
+    stats,
+    write_whole,
+)
 
 SOURCE = '''"""Driver of jittensor plans."""
 import llvmlite.ir as ir
@@ -129,17 +136,17 @@ def _load():
     import hashlib
 
     folder = cache_directory()
-    stem = "driver_" + hashlib.sha256(_fingerprint() + SOURCE.encode()).hexdigest()[:24]
+    stem = "driver_" + hashlib.sha256(fingerprint() + SOURCE.encode()).hexdigest()[:24]
     path = folder / f"{stem}.py"
-    with _exclusive(folder / f"{stem}.lock"):
+    with interrupts_held(), exclusive(folder / f"{stem}.lock"):
         if not path.exists():
-            _write(path, SOURCE.encode())
+            write_whole(path, SOURCE.encode())
         started = time.perf_counter()
         try:
             module = _import(stem, path)
         except Exception:              # a damaged cache: start over
             shutil.rmtree(folder / "__pycache__", ignore_errors=True)
-            _write(path, SOURCE.encode())
+            write_whole(path, SOURCE.encode())
             module = _import(stem, path)
         if not module.run._cache_hits:
             stats.compile_seconds += time.perf_counter() - started

@@ -19,7 +19,7 @@ from ..config import config
 from ..graph.node import Node, Storage, user_frame, where
 from ..kernels.compile import stats
 from . import blocks
-from .bind import Bound, finish_interrupted, interrupted, run
+from .bind import Bound, begin, finish_interrupted, interrupted, proceed
 
 PENDING: list[Node] = []     # every recorded node that has not run, in program order
 PLANS: OrderedDict = OrderedDict()
@@ -50,23 +50,20 @@ def realize_all() -> None:
     if capturing is not None and capturing.thread == threading.get_ident():
         capturing.flush(user_frame())
     with lock:
-        finish_interrupted()
+        if interrupted:
+            finish_interrupted()
+            PENDING[:] = [n for n in PENDING if n.index >= 0]
         nodes = PENDING[:]
         if not nodes:
             return
-        del PENDING[:len(nodes)]
         key, binding = snapshot(nodes)
         if key is None:
-            return
-        if config.backend == "reference":
+            del PENDING[:len(nodes)]
+        elif config.backend == "reference":
             run_reference(binding)
-            return
-        try:
-            plan = plan_for(key, binding)
-        except BaseException:
-            PENDING[:0] = nodes
-            raise
-        execute(plan, binding)
+            del PENDING[:len(nodes)]
+        else:
+            execute(plan_for(key, binding), binding)
 
 
 def plan_for(key: tuple, binding: Binding) -> Plan:
@@ -236,13 +233,26 @@ def record(binding: Binding) -> Graph:
     return graph
 
 
+def bind(plan: Plan, binding: Binding) -> Bound:
+    """The tables of a plan; its kernels are compiled on first use."""
+    if plan.bound is None:
+        plan.bound = Bound(plan, len(binding.addresses))
+    return plan.bound
+
+
 def execute(plan: Plan, binding: Binding) -> None:
-    """Runs a plan and publishes its results to the storages."""
+    """Runs a plan, publishes its results to the storages and takes its nodes off the list.
+
+    Until the run is noted as begun the nodes stay pending, so that a Ctrl-C loses nothing.
+    """
     bound = plan.bound
     if bound is None:
         bound = plan.bound = Bound(plan, len(binding.addresses))
     outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
-    run(bound, binding, outputs, lambda: publish(plan, binding, outputs))
+    state = begin(bound, binding, outputs, lambda: publish(plan, binding, outputs))
+    if PENDING and PENDING[0] is binding.nodes[0]:
+        del PENDING[:len(binding.nodes)]
+    proceed(state)
 
 
 def run_reference(binding: Binding) -> None:

@@ -1,4 +1,4 @@
-"""For tests of code generation: a program in, the plan of what it records out, compiled for nothing.
+"""For tests of code generation: a program in, the plan of what it records out, not compiled.
 
 In: a function that records operations and returns their results. Out: the Plan, and the Binding
 that a run of it would get. The results are not computed here, and must not be read.

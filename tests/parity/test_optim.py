@@ -71,7 +71,7 @@ def check_state(a, b):
             check_state(x, y)
     elif isinstance(a, torch.Tensor):
         assert str(a.dtype).split(".")[-1] == str(b.dtype).split(".")[-1]
-        np.testing.assert_allclose(arr(b), arr(a), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(arr(b), arr(a), rtol=3e-5, atol=1e-6)
     else:
         assert a == b
 
@@ -82,7 +82,7 @@ def test_optimizer(name):
     jm, jo = run(jt, OPTS[name])
     assert repr(to).replace("torch.", "") == repr(jo).replace("torch.", "").replace("jittensor.", "")
     for p, q in zip(tm.parameters(), jm.parameters()):
-        (np.testing.assert_array_equal if SAME else np.testing.assert_allclose)(arr(q), arr(p))
+        np.testing.assert_allclose(arr(q), arr(p), rtol=3e-5, atol=1e-6)
     check_state(to.state_dict(), jo.state_dict())
     assert list(to.__getstate__()) == list(jo.__getstate__())
 

@@ -8,6 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .polynomials import *  # noqa: F403
 from .special_math import *  # noqa: F403
 from .vector_math import *  # noqa: F403
 

@@ -1,6 +1,6 @@
 """In: lanes; out: lanes holding the error function and its complement.
 
-Near zero erf is x + x P(x^2). In float32 the rest is 1 - exp(-x Q(x)). erfc is
+Near zero erf is x + x P(x^2). In float32 the rest is 1 - P(|x|)^4. erfc is
 exp(-x^2) G(t) / (1 + 2x), t = (x - K)/(x + K), which is smooth over the whole half line
 (M. M. Shepherd, J. G. Laframboise, Math. Comp. 36, 1981); polynomials are minimax fits.
 """
@@ -10,17 +10,18 @@ from __future__ import annotations
 from jittensor.kernels.cpu.vector_math_exponential import exp_in_range, exp_shifted
 from jittensor.kernels.cpu.vector_math_lanes import Lane, copysign, fma, polynomial, select
 
-_ERF_F32 = (0.12837917, -0.37612632, 0.112836875, -0.026858939, 0.005199899, -0.00081299274,
-            8.31642e-05)  # fmt: skip
+_ERF_F32 = (0.12837915, -0.37612495, 0.1128184, -0.026767643, 0.0049947947, -0.0005999339)
 _ERF_F64 = (
     0.12837916709551256, -0.37612638903183493, 0.11283791670943083, -0.026866170642930284,
     0.005223977604594624, -0.0008548325854747372, 0.00012055291307806309, -1.492466805951319e-05,
     1.6446578593944218e-06, -1.6202030419268256e-07, 1.3692264197386717e-08,
     -7.744211366776006e-10,
 )  # fmt: skip
-# -log(1 - erf(x)) = x Q(x) on [0.92, 3.93]
-_ERF_LOG_F32 = (1.1285466, 0.63564926, 0.1052161, -0.022625035, 0.0028998272, -3.8609895e-05,
-                -4.773569e-05, 5.1151032e-06)  # fmt: skip
+# erfc(x)^(1/4) on [0.92, 3.97], where erfc is lost beside 1 at last
+_ERFC_ROOT_F32 = (
+    1.0014385, -0.2900438, -0.10057134, -0.009225097, 0.038058106, -0.010246116,
+    0.000111543566, 0.00027618423, -2.8463779e-05,
+)  # fmt: skip
 # G with K = 2 on [0, 11] and with K = 4 on [0, 28]
 _ERFC_F32 = (
     1.2769784, -0.09276388, -0.16603157, 0.16405259, -0.054202866, -0.008039216,
@@ -65,9 +66,9 @@ def erf(x: Lane) -> Lane:
     size = abs(x)
     square = x * x
     if x.is_f32:
-        limited = select(size > 3.93, x.const(3.93), size)
-        large = 1.0 - exp_in_range(-limited * polynomial(limited, _ERF_LOG_F32))
+        root = polynomial(select(size > 3.97, 3.97, size), _ERFC_ROOT_F32)
+        root = root * root
         small = fma(x, polynomial(square, _ERF_F32), x)
-        return copysign(select(size < 0.92, small, large), x)
+        return copysign(select(size < 0.92, small, fma(-root, root, 1.0)), x)
     small = fma(x, polynomial(square, _ERF_F64), x)
     return copysign(select(size < 1.0, small, 1.0 - _complement(size)), x)

@@ -24,9 +24,6 @@ _EXP2_F64 = (
     0.001333355814638166, 0.00015403530393171433, 1.5252733864921303e-05, 1.3215487003720673e-06,
     1.01780474990414e-07, 7.054814737480943e-09, 4.457244198336757e-10, 2.5855339708445714e-11,
 )  # fmt: skip
-# tanh(x) = x + x z P(z), z = x^2, on |x| <= 0.625
-_TANH_F32 = (-0.3333333, 0.13333204, -0.053946495, 0.021699177, -0.008173497, 0.0021392808)
-
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH_F32, _LN2_LOW_F32 = 0.6931471824645996, -1.904654299957768e-09
 _LN2_HIGH_F64, _LN2_LOW_F64 = 0.6931471805599453, 2.3190468138462996e-17
@@ -43,19 +40,25 @@ def split_integer(x: Lane, factor: float) -> tuple[Lane, Lane]:
     return shifted - magic, shifted.bits() - magic.bits()
 
 
+def split_biased(x: Lane, factor: float, bias: int) -> tuple[Lane, Lane]:
+    """As `split_integer`, but the integer lane holds n + bias in its low bits and noise above."""
+    magic = x.const(x.pick(12582912.0, 6755399441055744.0) + bias)
+    shifted = fma(x, factor, magic)
+    return shifted - magic, shifted.bits()
+
+
 def power_of_two(x: Lane, n: Lane) -> Lane:
     """2^n as a float of x's type, n an integer lane within the normal exponents."""
     bias, mantissa = x.pick((127, 23), (1023, 52))
     return ((n + bias) << mantissa).as_float()
 
 
-def scale(x: Lane, n: Lane) -> Lane:
-    """x * 2^n rounded once, for n past the normal exponents too (x near 1).
+def scale(x: Lane, both: Lane) -> Lane:
+    """x * 2^n rounded once, for n past the normal exponents too (x near 1); `both` is n + 2 bias.
 
     The power is applied in two halves: only the second product can round or overflow.
     """
-    bias, mantissa = x.pick((127, 23), (1023, 52))
-    both = n + 2 * bias
+    mantissa = x.pick(23, 52)
     half = both.logical_shift_right(1)
     return x * (half << mantissa).as_float() * ((both - half) << mantissa).as_float()
 
@@ -66,24 +69,41 @@ def clamp(x: Lane, low: float, high: float) -> Lane:
     return select(x > high, high, x)
 
 
+def _remainder(x: Lane, n: Lane) -> Lane:
+    """x - n ln(2), ln(2) in two parts."""
+    high, low = x.pick((_LN2_HIGH_F32, _LN2_LOW_F32), (_LN2_HIGH_F64, _LN2_LOW_F64))
+    return fma(n, -low, fma(n, -high, x))
+
+
+def _exp_fraction(r: Lane) -> Lane:
+    """exp(r) for |r| <= ln(2)/2."""
+    tail = polynomial(r, r.coefficients(_EXP_F32, _EXP_F64))
+    return fma(r, fma(r, tail, 1.0), 1.0)
+
+
+def _expm1_fraction(r: Lane) -> Lane:
+    """exp(r) - 1 for |r| <= ln(2)/2."""
+    return fma(r * r, polynomial(r, r.coefficients(_EXP_F32, _EXP_F64)), r)
+
+
 def _reduce_exp(x: Lane) -> tuple[Lane, Lane]:
     """(exp(r) - 1, n) with x = n ln(2) + r, |r| <= ln(2)/2."""
     n, n_int = split_integer(x, _LOG2_E)
-    high, low = x.pick((_LN2_HIGH_F32, _LN2_LOW_F32), (_LN2_HIGH_F64, _LN2_LOW_F64))
-    r = fma(n, -low, fma(n, -high, x))
-    return fma(r * r, polynomial(r, x.coefficients(_EXP_F32, _EXP_F64)), r), n_int
+    return _expm1_fraction(_remainder(x, n)), n_int
 
 
 def exp_shifted(x: Lane, shift: int = 0) -> Lane:
     """exp(x) * 2^shift, for shift -1, 0 or 1, without overflow before its time."""
-    small, n = _reduce_exp(clamp(x, *x.pick((-104.5, 89.5), (-746.0, 711.0))))
-    return scale(small + 1.0, n + shift if shift else n)
+    x = clamp(x, *x.pick((-104.5, 89.5), (-746.0, 711.0)))
+    n, both = split_biased(x, _LOG2_E, x.pick(254, 2046) + shift)
+    return scale(_exp_fraction(_remainder(x, n)), both)
 
 
 def exp_in_range(x: Lane) -> Lane:
     """exp(x) where neither x nor the result leaves the normal numbers (one product less)."""
-    small, n = _reduce_exp(x)
-    return (small + 1.0) * power_of_two(x, n)
+    bias, mantissa = x.pick((127, 23), (1023, 52))
+    n, biased = split_biased(x, _LOG2_E, bias)
+    return _exp_fraction(_remainder(x, n)) * (biased << mantissa).as_float()
 
 
 def exp2_fraction(r: Lane) -> Lane:
@@ -93,9 +113,10 @@ def exp2_fraction(r: Lane) -> Lane:
 
 def _expm1_in_range(x: Lane) -> Lane:
     """exp(x) - 1 where exp(x) is a normal number; the sign of a zero is lost."""
-    small, n = _reduce_exp(x)
-    power = power_of_two(x, n)
-    return fma(power, small, power - 1.0)
+    bias, mantissa = x.pick((127, 23), (1023, 52))
+    n, biased = split_biased(x, _LOG2_E, bias)
+    power = (biased << mantissa).as_float()
+    return fma(power, _expm1_fraction(_remainder(x, n)), power - 1.0)
 
 
 # -- exponentials ------------------------------------------------------------------------------
@@ -105,8 +126,8 @@ def exp(x: Lane) -> Lane:
 
 def exp2(x: Lane) -> Lane:
     x = clamp(x, *x.pick((-151.0, 129.0), (-1076.0, 1025.0)))
-    n, n_int = split_integer(x, 1.0)
-    return scale(exp2_fraction(x - n), n_int)
+    n, both = split_biased(x, 1.0, x.pick(254, 2046))
+    return scale(exp2_fraction(x - n), both)
 
 
 def expm1(x: Lane) -> Lane:
@@ -119,30 +140,26 @@ def expm1(x: Lane) -> Lane:
 
 
 def sigmoid(x: Lane) -> Lane:
-    """1 / (1 + exp(-x)), exact in relative terms down to the denormals."""
-    e = exp_shifted(-abs(x))
-    negative = x < 0.0
-    total = e + 1.0
-    result = select(negative, e, 1.0) / total
-    if not x.is_f32:
-        return result
-    # give back what 1 + e lost: 1/total is near enough to 1.5 - total/2
-    lost = (e - (total - 1.0)) * fma(total, -0.5, 1.5)
-    return fma(-result, lost, result)
+    """c / (c + c exp(-x)), right down to the denormals: c exp(-x) does not overflow before."""
+    x = clamp(-x, -40.0, x.pick(104.5, 746.0))
+    bias, mantissa, lift = x.pick((127, 23, 24), (1023, 52, 60))
+    n, biased = split_biased(x, _LOG2_E, bias - lift)
+    power = (biased << mantissa).as_float()
+    scaled_one = 2.0**-lift
+    return scaled_one / fma(power, _expm1_fraction(_remainder(x, n)), power + scaled_one)
 
 
 # -- hyperbolic functions ----------------------------------------------------------------------
 def tanh(x: Lane) -> Lane:
+    """E / (E + 2), E = exp(2|x|) - 1, with the sign of x."""
     size = abs(x)
     limit = x.pick(10.0, 20.0)
     size = select(size > limit, limit, size)
-    if not x.is_f32:
-        e = _expm1_in_range(size + size)
-        return copysign(e / (e + 2.0), x)
-    large = 1.0 - 2.0 / (exp_in_range(size + size) + 1.0)
-    square = size * size
-    small = fma(size * square, polynomial(square, _TANH_F32), size)
-    return copysign(select(size < 0.625, small, large), x)
+    e = _expm1_in_range(size + size)
+    total = e + 2.0
+    # give back what e + 2 lost, times tanh; min(|x|, 1) is near enough to that
+    lost = e - (total - 2.0)
+    return copysign(fma(-lost, select(size > 1.0, 1.0, size), e) / total, x)
 
 
 def cosh(x: Lane) -> Lane:

@@ -12,6 +12,7 @@ from jittensor.kernels.cpu.vector_math_exponential import (
     exp2_fraction,
     power_of_two,
     scale,
+    split_biased,
     split_integer,
 )
 from jittensor.kernels.cpu.vector_math_lanes import (
@@ -229,7 +230,7 @@ def pow_long(x: Lane, y: Lane) -> Lane:
     product = y * high
     product_low = fma(y, low, fma(y, high, -product))
     limited = clamp(product, -1100.0, 1100.0)
-    n, n_int = split_integer(limited, 1.0)
+    n, both = split_biased(limited, 1.0, 2046)
     # past the limits the low part is noise, or NaN
     r = (limited - n) + select(limited == product, product_low, 0.0)
-    return _power_edges(x, y, size, scale(exp2_fraction(r), n_int))
+    return _power_edges(x, y, size, scale(exp2_fraction(r), both))

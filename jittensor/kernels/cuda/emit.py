@@ -13,6 +13,7 @@ The order of combining depends on the shape and on THREADS only, never on what i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,7 +68,7 @@ def emit(nest: LoopNest, threads: int = THREADS) -> Source:
     parts = [kernel.function() for kernel in kernels]
     head = ["import numpy as np", "from numba import cuda"]
     body = "\n\n\n".join(parts)
-    kinds = sorted({k for k in (*BY_CODE.values(), "uint64") if f"{k}(" in body or f", {k})" in body})
+    kinds = sorted(k for k in {*BY_CODE.values(), "uint64"} if re.search(rf"\b{k}[()]", body))
     own = sorted(imports - {"int64"})
     head += [f"from numba.types import {', '.join(kinds)}"] if kinds else []
     head += [f"from jittensor.kernels.cuda.functions import {', '.join(own)}"] if own else []
@@ -401,7 +402,7 @@ class RowKernel(CudaKernel):
 
 
 class ChunkKernel(RowKernel):
-    """Few long rows, first part: a chunk of a row a block, its partial results to scratch memory."""
+    """Few long rows, first part: a chunk of a row a block, partial results to scratch memory."""
 
     work = "chunks"
 
@@ -457,8 +458,8 @@ class JoinKernel(ChunkKernel):
         self.depth += 1
         for place, i in enumerate(ids):
             at = self.part(i, place, f"row * {chunks} + k", ids)
-            value = f"{self.scratch(i)}[{at}]" + (" != 0" if self.nest.body[i].compute == "b8" else "")
-            self.put(f"q{i} = {value}", f"acc{i} = {self.fold(i, f'acc{i}', f'q{i}')}")
+            zero = " != 0" if self.nest.body[i].compute == "b8" else ""
+            self.put(f"q{i} = {self.scratch(i)}[{at}]{zero}", f"acc{i} = {self.fold(i, f'acc{i}', f'q{i}')}")
         self.put(f"k += {self.threads}")
         self.depth -= 1
         self.tree(ids)

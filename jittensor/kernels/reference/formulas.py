@@ -190,6 +190,11 @@ def _log_add(power, scale):
     return log_add
 
 
+def _angle(x):
+    """PyTorch's angle of a real number: -0.0 is not negative."""
+    return np.angle(x) if np.iscomplexobj(x) else np.angle(x + 0.0)
+
+
 def _sigmoid(x):
     return _keeping(special.expit)(x)
 
@@ -211,7 +216,7 @@ FUNCTIONS = {
     "trigamma": _keeping(lambda x: special.polygamma(1, x)), "i0": _keeping(special.i0),
     "i1": _keeping(special.i1), "sigmoid": _sigmoid, "maximum": np.maximum,
     "minimum": np.minimum, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
-    "isposinf": np.isposinf, "isneginf": np.isneginf, "angle": np.angle, "fmod": np.fmod,
+    "isposinf": np.isposinf, "isneginf": np.isneginf, "angle": _angle, "fmod": np.fmod,
     "remainder": _remainder, "floor_div": _floor_div, "int_floor_div": _whole(np.floor_divide),
     "int_remainder": _whole(np.remainder), "int_fmod": _whole(np.fmod),
     "int_trunc_div": _whole(_truncated), "shift_left": _shift_left, "shift_right": _shift_right,

@@ -142,8 +142,8 @@ def _error(got, expected) -> float:
     kind = np.complex128 if np.iscomplexobj(expected) else np.float64
     got, expected = np.asarray(got).astype(kind), np.asarray(expected).astype(kind)
     assert got.shape == expected.shape, (got.shape, expected.shape)
-    off = np.abs(got - expected) / (1 + np.abs(expected))
-    off[(got == expected) | (np.isnan(got) & np.isnan(expected))] = 0.0
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    off = np.where(same, 0.0, np.abs(got - expected) / (1 + np.abs(expected)))
     return float(np.where(np.isnan(off), np.inf, off).max())
 
 

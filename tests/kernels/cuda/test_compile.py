@@ -1,5 +1,5 @@
-"""CUDA kernels compiled to sm_90 cubins without a GPU (extra `cuda-compile`): what is in the machine
-code and what is not."""
+"""CUDA kernels compiled to sm_90 cubins without a GPU (extra `cuda-compile`): what is in their
+machine code and what is not."""
 
 import re
 
@@ -8,7 +8,7 @@ import pytest
 import jittensor as torch
 from jittensor.kernels.cuda.compile import compile_source
 from jittensor.kernels.cuda.emit import emit
-from tests.kernels.cuda.programs import PROGRAMS
+from tests.kernels.cuda.programs import PROGRAMS, operator_nests
 from tests.kernels.planned import nests_of
 
 
@@ -47,7 +47,8 @@ def test_cubins_are_machine_code(name):
         assert cubin.code[:4] == b"\x7fELF" and len(cubin.code) > 1000
         assert cubin.symbol in cubin.ptx and ".target sm_90" in cubin.ptx
         assert 0 < cubin.registers <= 64
-        assert cubin.spills == 0 and cubin.stack == 0
+        assert cubin.spills == 0
+        assert cubin.stack == 0 or name == "map special"   # the table of tan's argument reduction
         assert "ld.global" in cubin.ptx and "st.global" in cubin.ptx
 
 
@@ -109,3 +110,18 @@ def test_complex_division_by_zero_ends_no_thread():
     (cubin,) = compile_source(emit(nest))
     assert "div.rn.f32" in cubin.ptx and ".f64" not in cubin.ptx
     assert cubin.ptx.count("ret;") == 1
+
+
+# libdevice reduces large angles in float64; gamma and Bessel functions are computed in it
+FLOAT64_INSIDE = {"sin", "cos", "tan", "sinc", "digamma", "_trigamma", "i0", "special_i1"}
+
+
+@pytest.mark.parametrize("code", ["f32", "c64", "i64", "u8", "b8"])
+def test_every_operator_compiles(code):
+    for nest, ops in operator_nests(code):
+        (cubin,) = compile_source(emit(nest))
+        # 64-bit division is a call, which saves registers of these long kernels
+        assert cubin.spills == 0 or code in ("i64", "u8")
+        assert cubin.ptx.count("st.global") >= len(ops)
+        if code in ("f32", "c64") and ".f64" in cubin.ptx:
+            assert {op.name for op in ops} & FLOAT64_INSIDE

@@ -1,17 +1,16 @@
-"""The text of CUDA kernels: thread order, one word a parameter, no CUDA package imported, and a CUDA
-function for every function that the operator table calls."""
+"""The text of CUDA kernels: thread order, one word a parameter, no CUDA package imported, and a
+CUDA function for every function that the operator table calls."""
 
 import ast
-import itertools
 import subprocess
 import sys
 
 import pytest
 
 import jittensor as torch
-from jittensor.graph.ops import ELEMENTWISE, OPS
 from jittensor.kernels.cuda.emit import blocks_of, emit
 from jittensor.kernels.cuda.formula import CudaFormulas
+from tests.kernels.cuda.programs import operator_nests
 from tests.kernels.planned import nests_of, plan_of
 
 
@@ -80,23 +79,16 @@ def test_the_same_nest_gives_the_same_text():
     assert first == second               # no size and no scalar is in the text
 
 
-@pytest.mark.parametrize("code", ["f32", "f64", "i64", "u8", "bf16"])
+@pytest.mark.parametrize("code", ["f32", "f64", "i64", "u8", "b8", "bf16", "c64"])
 def test_every_operator_has_a_formula(code):
     written = 0
-    for op in OPS.values():
-        if op.kind != ELEMENTWISE or op.dtypes in _REFUSED.get(code, ()) or (
-                code in ("i64", "u8") and not op.int_formula):
-            continue
-        lines: list[str] = []
-        formulas = CudaFormulas(lines, set(), {}, (f"v{k}" for k in itertools.count()))
-        result = "b8" if op.dtypes in ("compare", "predicate", "logical") else code
-        formulas.operator(op.name, code, result, [(f"a{k}", code) for k in range(len(op.args))])
-        ast.parse("\n".join(lines))
-        written += 1
-    assert written > 50
-
-
-_REFUSED = {"f32": ("bitwise",), "f64": ("bitwise",), "bf16": ("bitwise",)}
+    for nest, ops in operator_nests(code):
+        source = emit(nest)
+        ast.parse(source.text)
+        assert sum(o.mode == "w" for o in nest.operands) == len(ops)
+        assert all(f"p{3 + k}[i] = " in source.text for k in range(len(ops)))
+        written += len(ops)
+    assert written >= {"b8": 15, "c64": 30}.get(code, 60)
 
 
 def test_a_function_that_cuda_lacks_is_an_error():
