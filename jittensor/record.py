@@ -199,6 +199,7 @@ def write(x: Tensor, op: Op, *operands, attrs=None) -> Tensor:
     srcs, offsets = sources(tensors)
     scalars = tuple([o for o in operands if not isinstance(o, Tensor)])
     store(x, rule, srcs, offsets, scalars)
+    finish(x, tensors)
     free = getattr(x, "_free", None)
     if free is None:
         x.storage.version += 1

@@ -11,17 +11,61 @@ from ..record import apply
 from ..runtime import realize
 from ..tensor import Tensor
 from .rows import title
+from .rules import gradient_rule, with_gradient
 
 
-def embedding(input, weight, padding_idx: int | None = None) -> Tensor:
-    """Rows of `weight` named by `input`."""
-    from ..indexing import index_select
+def _embedding_backward(node, grad):
+    index = views.reshape(node.saved(0), -1)
+    padding, by_frequency = node.attrs
+    shape, dtype = node.specs[1].shape, node.specs[1].dtype
+    rows = views.reshape(grad, index.numel(), *shape[1:])
+    lead = (index.numel(), *[1] * (len(shape) - 1))
+    if by_frequency:
+        counts = zeros(shape[0], dtype=dtype).index_add(
+            0, index, zeros(index.numel(), dtype=dtype) + 1)
+        rows = rows / views.view(counts.index_select(0, index), *lead)
+    if padding is not None:
+        rows = rows.masked_fill(views.view(index == padding, *lead), 0.0)
+    return [None, zeros(shape, dtype=dtype).index_add(0, index, rows)]
+
+
+EMBEDDING = gradient_rule("embedding", _embedding_backward, saves=(0,),
+                          grad_name="EmbeddingBackward0")
+
+
+def _check_rows(index: Tensor, count: int) -> None:
+    if not index.numel():
+        return
+    if realize.capturing is not None:
+        realize.capturing.checks.append((index, lambda x: _check_rows(x, count)))
+    values = index._array()
+    if values.min() < 0 or values.max() >= count:
+        raise IndexError("index out of range in self")
+
+
+def embedding(input, weight, padding_idx: int | None = None,
+              scale_grad_by_freq: bool = False) -> Tensor:
+    """Rows of `weight` named by `input`; row `padding_idx` gets no gradient, and with
+    `scale_grad_by_freq` each gradient is divided by how often its row was named."""
     if input.dtype not in (dt.int64, dt.int32):
         raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following "
                            "scalar types: Long, Int; but got "
                            f"{input.type()} instead (while checking arguments for embedding)")
-    flat = index_select(weight, 0, views.reshape(input, -1))
-    return views.view(flat, *input.shape, *weight.shape[1:])
+    if weight.ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    _check_rows(input, weight.shape[0])
+    shape = (*input.shape, *weight.shape[1:])
+    return with_gradient(
+        EMBEDDING, lambda: views.view(rows_of(weight, views.reshape(input, -1)), *shape),
+        (input, weight), (padding_idx, scale_grad_by_freq))
+
+
+def rows_of(weight: Tensor, index: Tensor) -> Tensor:
+    """weight[index] for an index that was checked."""
+    index = index if index.dtype is dt.int64 else index.to(dt.int64)
+    weight = weight if weight.spec.contiguous else weight.contiguous()
+    return apply("index_select", (weight, index), (0,),
+                 spec=lambda: spec_of(weight.dtype, (index.numel(), *weight.shape[1:])))
 
 
 def nll_loss(input, target, weight=None, reduction: str = "mean",
@@ -38,10 +82,15 @@ def nll_loss(input, target, weight=None, reduction: str = "mean",
         raise RuntimeError(f"Expected target size {[input.shape[0], *input.shape[2:]]}, got "
                            f"{list(target.shape)}")
     if target.dtype not in (dt.int64, dt.uint8, dt.int32):
-        raise RuntimeError('"nll_loss_out_frame" not implemented for \''
-                           f"{title(target)}'")
+        raise RuntimeError("expected target dtype to be Long or Byte, but got "
+                           f"{title(target)}")
     last = input if input.ndim <= 2 else views.movedim(input, 1, -1)
     classes = last.shape[-1]
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise RuntimeError(f"weight tensor should be defined either for all {classes} classes or "
+                           f"no classes but got weight tensor of shape: {list(weight.shape)}")
+    if weight is not None and weight.dtype is not input.dtype:
+        raise RuntimeError(f"expected scalar type {title(input)} but found {title(weight)}")
     _check_targets(target, classes, ignore_index)
     places = _places(classes, target.dtype)
     kind = reduction if weight is None else "none"
@@ -49,7 +98,7 @@ def nll_loss(input, target, weight=None, reduction: str = "mean",
     if weight is None:
         return losses
     safe = target.clamp(0, classes - 1)
-    scale = embedding(safe.to(dt.int64), weight) * (target != ignore_index)
+    scale = weight[safe.to(dt.int64)] * (target != ignore_index)
     losses = losses * scale
     if reduction == "none":
         return losses

@@ -62,8 +62,6 @@ def _repr(self) -> str:
     text = tensor_str(values, dtype_name=self.dtype.name,
                       requires_grad=self._leaf and fn is None,
                       grad_fn_name=None if fn is None else fn.name())
-    if type(self).__name__ == "Parameter":
-        return "Parameter containing:\n" + text
     return text
 
 

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .. import creation, functions, random
 from ..autograd import no_grad
 from ..tensor import Tensor
@@ -289,7 +291,9 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     columns = tensor.numel() // rows
     with no_grad():
         draws = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
-        q, r = functions.qr(draws.t() if rows < columns else draws)
+        tall = draws.t() if rows < columns else draws
+        q, r = (creation.from_numpy(np.ascontiguousarray(part))
+                for part in np.linalg.qr(tall.numpy()))
         # The signs of r's diagonal make the result uniform over orthogonal matrices.
         q = q * r.diagonal().sign()
         tensor.view(rows, columns).copy_(q.t() if rows < columns else q)

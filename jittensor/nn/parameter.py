@@ -41,6 +41,9 @@ class Parameter(Tensor):
             raise AttributeError(
                 f"Parameter(): data must be a Tensor, but got '{type(data).__name__}' object"
             )
+        if requires_grad and not (data.is_floating_point() or data.is_complex()):
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require "
+                               "gradients")
         return Tensor._make_subclass(cls, data, requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:

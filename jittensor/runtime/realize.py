@@ -233,13 +233,6 @@ def record(binding: Binding) -> Graph:
     return graph
 
 
-def bind(plan: Plan, binding: Binding) -> Bound:
-    """The tables of a plan; its kernels are compiled on first use."""
-    if plan.bound is None:
-        plan.bound = Bound(plan, len(binding.addresses))
-    return plan.bound
-
-
 def execute(plan: Plan, binding: Binding) -> None:
     """Runs a plan, publishes its results to the storages and takes its nodes off the list.
 

@@ -66,7 +66,7 @@ REFERENCES = {
     "cosh": np.cosh, "tanh": np.tanh, "log": np.log, "log2": np.log2, "log10": np.log10,
     "log1p": np.log1p, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
     "pow": np.power, "sin": np.sin, "cos": np.cos, "sin_near": np.sin,
-    "cos_near": np.cos, "tan": np.tan, "asin": np.arcsin,
+    "cos_near": np.cos, "tan_near": np.tan, "tan": np.tan, "asin": np.arcsin,
     "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2, "erf": erf, "erfc": erfc,
     "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "hypot": np.hypot, "floor": np.floor,
     "ceil": np.ceil, "trunc": np.trunc, "round": np.rint, "frac": lambda x: x - np.trunc(x),

@@ -359,7 +359,7 @@ def trace_hooks(lib, fail=False):
     nn = lib.nn
     lib.manual_seed(0)
     m = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2))
-    c = lambda t: None if t is None else np.round(arr(t), 5).tolist()
+    c = lambda t: None if t is None else np.round(arr(t), 3).tolist()
     cc = lambda ts: [c(t) for t in ts]
     m[0].register_forward_pre_hook(lambda mod, a: log.append(("pre", cc(a))))
     m[0].register_forward_pre_hook(lambda mod, a, k: (log.append("prek"), ((a[0] * 2,), k))[1], with_kwargs=True)

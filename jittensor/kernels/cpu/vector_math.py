@@ -34,7 +34,7 @@ from jittensor.kernels.cpu import vector_math_logarithmic as logarithmic
 from jittensor.kernels.cpu import vector_math_trigonometric as trigonometric
 from jittensor.kernels.cpu.vector_math_lanes import Lane, in_float64
 
-NEAR = 131072.0
+NEAR = trigonometric.NEAR
 Formula = Callable[..., Lane]
 
 
@@ -87,6 +87,7 @@ FUNCTIONS: dict[str, VectorFunction] = {
     "cos": _same(trigonometric.cos, 1.8, 1.0),
     "sin_near": _same(trigonometric.sin_near, 1.8, 1.0),
     "cos_near": _same(trigonometric.cos_near, 1.8, 1.0),
+    "tan_near": _same(trigonometric.tan_near, 0.7, 3.5),
     "tan": _same(trigonometric.tan, 0.7, 2.5),
     "asin": _wide(trigonometric.asin, 0.7, 2.4),
     "acos": _wide(trigonometric.acos, 0.7, 1.5),

@@ -1,6 +1,6 @@
 """In: lanes; out: lanes holding the error function and its complement.
 
-Near zero erf is x + x P(x^2). In float32 the rest is 1 - P(|x|)^4. erfc is
+Near zero erf is x + x P(x^2), the rest 1 - P(|x|)^4, float64 P(|x|)^8. erfc is
 exp(-x^2) G(t) / (1 + 2x), t = (x - K)/(x + K), which is smooth over the whole half line
 (M. M. Shepherd, J. G. Laframboise, Math. Comp. 36, 1981); polynomials are minimax fits.
 """
@@ -21,6 +21,14 @@ _ERF_F64 = (
 _ERFC_ROOT_F32 = (
     1.0014385, -0.2900438, -0.10057134, -0.009225097, 0.038058106, -0.010246116,
     0.000111543566, 0.00027618423, -2.8463779e-05,
+)  # fmt: skip
+# erfc(x)^(1/8) on [1, 6]
+_ERFC_ROOT_F64 = (
+    0.9999999720246903, -0.14104712093657526, -0.06963153438049512, -0.0020866115959473123,
+    0.0065878206829222035, 0.0001819427311384096, -0.000499208036784848, 6.893197133128416e-05,
+    1.4415585744023196e-05, -1.2849247775516549e-05, 6.028333410861852e-06, -2.00953084413052e-06,
+    4.870494908491244e-07, -8.809477673228193e-08, 1.202266036224947e-08, -1.2171986943889139e-09,
+    8.664132084345694e-11, -3.867146488505147e-12, 8.12122834926718e-14,
 )  # fmt: skip
 # G with K = 2 on [0, 11] and with K = 4 on [0, 28]
 _ERFC_F32 = (
@@ -64,11 +72,11 @@ def erfc(x: Lane) -> Lane:
 
 def erf(x: Lane) -> Lane:
     size = abs(x)
-    square = x * x
-    if x.is_f32:
-        root = polynomial(select(size > 3.97, 3.97, size), _ERFC_ROOT_F32)
+    limit, border = x.pick((3.97, 0.92), (6.0, 1.0))
+    coefficients = x.pick((_ERF_F32, _ERFC_ROOT_F32), (_ERF_F64, _ERFC_ROOT_F64))
+    small = fma(x, polynomial(x * x, coefficients[0]), x)
+    root = polynomial(select(size > limit, limit, size), coefficients[1])
+    root = root * root
+    if not x.is_f32:
         root = root * root
-        small = fma(x, polynomial(square, _ERF_F32), x)
-        return copysign(select(size < 0.92, small, fma(-root, root, 1.0)), x)
-    small = fma(x, polynomial(square, _ERF_F64), x)
-    return copysign(select(size < 1.0, small, 1.0 - _complement(size)), x)
+    return copysign(select(size < border, small, fma(-root, root, 1.0)), x)

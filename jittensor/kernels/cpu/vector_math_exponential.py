@@ -24,6 +24,9 @@ _EXP2_F64 = (
     0.001333355814638166, 0.00015403530393171433, 1.5252733864921303e-05, 1.3215487003720673e-06,
     1.01780474990414e-07, 7.054814737480943e-09, 4.457244198336757e-10, 2.5855339708445714e-11,
 )  # fmt: skip
+# tanh(x) = x + x z P(z), z = x^2, on |x| <= 0.55
+_TANH_F32 = (-0.3333332, 0.13332608, -0.053852852, 0.02107155, -0.006274105)
+
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH_F32, _LN2_LOW_F32 = 0.6931471824645996, -1.904654299957768e-09
 _LN2_HIGH_F64, _LN2_LOW_F64 = 0.6931471805599453, 2.3190468138462996e-17
@@ -151,15 +154,19 @@ def sigmoid(x: Lane) -> Lane:
 
 # -- hyperbolic functions ----------------------------------------------------------------------
 def tanh(x: Lane) -> Lane:
-    """E / (E + 2), E = exp(2|x|) - 1, with the sign of x."""
+    """1 - 2 / (exp(2|x|) + 1) with the sign of x, a polynomial below 0.55; float64 E / (E + 2)."""
     size = abs(x)
     limit = x.pick(10.0, 20.0)
     size = select(size > limit, limit, size)
-    e = _expm1_in_range(size + size)
-    total = e + 2.0
-    # give back what e + 2 lost, times tanh; min(|x|, 1) is near enough to that
-    lost = e - (total - 2.0)
-    return copysign(fma(-lost, select(size > 1.0, 1.0, size), e) / total, x)
+    if not x.is_f32:
+        e = _expm1_in_range(size + size)
+        return copysign(e / (e + 2.0), x)
+    n, biased = split_biased(size + size, _LOG2_E, 127)
+    fraction = _exp_fraction(_remainder(size + size, n))
+    large = 1.0 - 2.0 / fma(fraction, (biased << 23).as_float(), 1.0)
+    square = x * x
+    small = fma(size * square, polynomial(square, _TANH_F32), size)
+    return copysign(select(size < 0.55, small, large), x)
 
 
 def cosh(x: Lane) -> Lane:

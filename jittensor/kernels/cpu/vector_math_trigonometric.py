@@ -1,9 +1,12 @@
 """In: lanes; out: lanes holding sin, cos, tan and the inverse circular functions.
 
-Angles are reduced to quarter turns for the whole range of the format, without a branch, by the
-method of M. H. Payne and R. N. Hanek (*Radian reduction for trigonometric functions*, SIGNUM
-Newsletter 18, 1983): the bits of 2/pi whose product with x is a multiple of 4 are left out, which
-bits these are follows from x's exponent, so what is left comes from a small table (a gather).
+Angles up to NEAR are reduced to half turns by multiples of pi in three parts (W. J. Cody, W. Waite,
+*Software Manual for the Elementary Functions*, 1980); `sin`, `cos` and `tan` take that result too,
+so that the bits are the same whichever a kernel calls. Larger angles are reduced to quarter turns,
+for the whole range of the format and without a branch, by the method of M. H. Payne and R. N.
+Hanek (*Radian reduction for trigonometric functions*, SIGNUM Newsletter 18, 1983): the bits of 2/pi
+whose product with x is a multiple of 4 are left out, which bits these are follows from x's
+exponent, so what is left comes from a small table (a gather).
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from functools import cache
 
 import llvmlite.ir as ir
 
+from jittensor.kernels.cpu.vector_math_exponential import split_biased
 from jittensor.kernels.cpu.vector_math_lanes import (
     F64,
     I32,
@@ -62,12 +66,21 @@ _ASIN_F64 = (
     0.006510080032676017, 0.019576048847937715, -0.016297477738200693, 0.03196132768324719,
 )  # fmt: skip
 
-# pi/2 in two and in three floats, each rounded to its format
-_HALF_PI_F32 = (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15)
-_HALF_PI_F64 = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
+# sin(r) = r + r z P(z), |r| <= pi/2 and a little
+_HALF_TURN_F32 = (-0.16666657, 0.008333053, -0.000198092, 2.6041723e-06)
+_HALF_TURN_F64 = (
+    -0.16666666666666666, 0.008333333333333186, -0.00019841269841206302, 2.7557319210626137e-06,
+    -2.5052106825038495e-08, 1.6058937258895703e-10, -7.642926671361353e-13,
+    2.7204811093433575e-15,
+)  # fmt: skip
+
+# pi in three floats, the first two cut off: all positive, so that zero keeps its sign
+_PI_F32 = (3.141592502593994, 1.5099578831723193e-07, 1.0780605716316238e-14)
+_PI_F64 = (3.141592653589793, 1.224646799147353e-16, 2.165713347843828e-32)
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17)
 _TAN_PI_8 = 0.41421356237309503
 NAN = float("nan")
+NEAR = 131072.0  # the near formulas are for angles up to here
 
 
 # -- reduction to a quarter turn -----------------------------------------------------------------
@@ -158,29 +171,15 @@ def _reduce_f64(x: Lane) -> tuple[Lane, Lane, Lane]:
     return r, r_low, shifted.bits()
 
 
-def _reduce_near(x: Lane) -> tuple[Lane, Lane, Lane]:
-    """As `_reduce_f64`, both formats, |x| <= 2^17: pi/2 in three parts times n (Cody, Waite)."""
-    magic = x.const(x.pick(12582912.0, 6755399441055744.0))
-    shifted = fma(x, 2.0 / math.pi, magic)
-    n = shifted - magic
-    high, middle, low = x.pick(_HALF_PI_F32, _HALF_PI_F64)
-    rest = fma(n, -high, x)
-    if x.is_f32:
-        return fma(n, -low, fma(n, -middle, rest)), x.const(0.0), shifted.bits()
-    product = n * middle
-    r, tail = _two_sum(rest, -product)
-    return r, fma(n, -low, tail - fma(n, middle, -product)), shifted.bits()
-
-
-def _sin_cos(x: Lane, near: bool = False) -> tuple[Lane, Lane, Lane]:
+def _sin_cos(x: Lane) -> tuple[Lane, Lane, Lane]:
     """(sin r, cos r, quarter turns n) with x = r + n pi/2."""
     if x.is_f32:
-        r, n = _reduce_near(x)[::2] if near else _reduce_f32(x)
+        r, n = _reduce_f32(x)
         r = r.to(x.value.type)
         z = r * r
         sine = fma(r * z, polynomial(z, _SIN_F32), r)
         return sine, fma(z * z, polynomial(z, _COS_F32), fma(z, -0.5, 1.0)), n
-    r, low, n = _reduce_near(x) if near else _reduce_f64(x)
+    r, low, n = _reduce_f64(x)
     z = r * r
     half = z * 0.5
     rough = 1.0 - half
@@ -194,32 +193,76 @@ def _turn_sign(value: Lane, n: Lane) -> Lane:
     return (value.bits() ^ ((n & 2) << value.pick(30, 62))).as_float()
 
 
-def _or_itself(x: Lane, result: Lane) -> Lane:
-    """`result`, but x where x is its own sine: the reduction loses denormals and -0."""
-    return select(abs(x) < x.pick(2.0**-13, 2.0**-27), x, result)
+# -- near angles -------------------------------------------------------------------------------
+def _half_turn_sine(x: Lane, n: Lane, turns: Lane) -> Lane:
+    """(-1)^turns sin(x - n pi), |x - n pi| <= pi/2 and a little; pi in three parts times n.
 
-
-# -- circular functions ------------------------------------------------------------------------
-def sin(x: Lane, near: bool = False) -> Lane:
-    sine, cosine, n = _sin_cos(x, near)
-    return _or_itself(x, _turn_sign(select((n & 1) != 0, cosine, sine), n))
-
-
-def cos(x: Lane, near: bool = False) -> Lane:
-    sine, cosine, n = _sin_cos(x, near)
-    return _turn_sign(select((n & 1) != 0, sine, cosine), n + 1)
+    The first difference is exact (W. J. Cody, W. Waite).
+    """
+    high, middle, low = x.pick(_PI_F32, _PI_F64)
+    r = fma(n, -low, fma(n, -middle, fma(n, -high, x)))
+    z = r * r
+    sine = fma(r * z, polynomial(z, x.pick(_HALF_TURN_F32, _HALF_TURN_F64)), r)
+    return (sine.bits() ^ (turns << x.pick(31, 63))).as_float()
 
 
 def sin_near(x: Lane) -> Lane:
-    return sin(x, near=True)
+    """sin(x) for |x| <= NEAR."""
+    n, turns = split_biased(x, 1.0 / math.pi, 0)
+    return select(x == 0.0, x, _half_turn_sine(x, n, turns))
 
 
 def cos_near(x: Lane) -> Lane:
-    return cos(x, near=True)
+    """cos(x) for |x| <= NEAR, as sin(x - n pi) with n a whole number and a half."""
+    # the one more turns cosine's sign into sine's
+    magic = x.const(x.pick(12582913.0, 6755399441055745.0))
+    shifted = fma(x, 1.0 / math.pi, -0.5) + magic
+    return _half_turn_sine(x, (shifted - magic) + 0.5, shifted.bits())
+
+
+def tan_near(x: Lane) -> Lane:
+    """tan(x) for |x| <= NEAR; float32 in float64."""
+    wide = x.to(F64)
+    n, turns = split_biased(wide, 2.0 / math.pi, 0)
+    high, middle, low = _PI_F64
+    r = fma(n, -0.5 * middle, fma(n, -0.5 * high, wide))
+    z = r * r
+    if x.is_f32:
+        sine = fma(r * z, polynomial(z, _SIN_F32), r)
+        cosine = fma(z * z, polynomial(z, _COS_F32), fma(z, -0.5, 1.0))
+    else:
+        r = fma(n, -0.5 * low, r)
+        sine = fma(r * z, polynomial(z, _SIN_F64), r)
+        cosine = fma(z * z, polynomial(z, _COS_F64), fma(z, -0.5, 1.0))
+    return _quotient(x, sine, cosine, turns)
+
+
+# -- circular functions ------------------------------------------------------------------------
+def _is_near(x: Lane) -> Lane:
+    return abs(x) <= NEAR
+
+
+def sin(x: Lane) -> Lane:
+    sine, cosine, n = _sin_cos(x)
+    far = _turn_sign(select((n & 1) != 0, cosine, sine), n)
+    return select(_is_near(x), sin_near(x), far)
+
+
+def cos(x: Lane) -> Lane:
+    sine, cosine, n = _sin_cos(x)
+    far = _turn_sign(select((n & 1) != 0, sine, cosine), n + 1)
+    return select(_is_near(x), cos_near(x), far)
+
+
+def _quotient(x: Lane, sine: Lane, cosine: Lane, n: Lane) -> Lane:
+    """sin/cos, or -cos/sin past odd quarter turns; x where that is its own tangent."""
+    odd = (n & 1) != 0
+    quotient = select(odd, -cosine, sine) / select(odd, sine, cosine)
+    return select(abs(x) < x.pick(2.0**-13, 2.0**-27), x, quotient.to(x.value.type))
 
 
 def tan(x: Lane) -> Lane:
-    """sin/cos or -cos/sin of the reduced angle; float32 in float64."""
+    """tan(x); float32 in float64."""
     if x.is_f32:
         r, n = _reduce_f32(x)
         z = r * r
@@ -227,9 +270,7 @@ def tan(x: Lane) -> Lane:
         cosine = fma(z * z, polynomial(z, _COS_F32), fma(z, -0.5, 1.0))
     else:
         sine, cosine, n = _sin_cos(x)
-    odd = (n & 1) != 0
-    quotient = select(odd, -cosine, sine) / select(odd, sine, cosine)
-    return _or_itself(x, quotient.to(x.value.type))
+    return select(_is_near(x), tan_near(x), _quotient(x, sine, cosine, n))
 
 
 # -- inverse circular functions ----------------------------------------------------------------

@@ -25,6 +25,7 @@ LIBDEVICE = {
     "cosh": "cosh",
     "erf": "erf",
     "erfc": "erfc",
+    "erfcx": "erfcx",
     "erfinv": "erfinv",
     "exp": "exp",
     "exp2": "exp2",
@@ -32,11 +33,15 @@ LIBDEVICE = {
     "floor": "floor",
     "fmod": "fmod",
     "hypot": "hypot",
+    "j0": "j0",
+    "j1": "j1",
     "lgamma": "lgamma",
     "log": "log",
     "log10": "log10",
     "log1p": "log1p",
     "log2": "log2",
+    "ndtr": "normcdf",
+    "ndtri": "normcdfinv",
     "nextafter": "nextafter",
     "pow": "pow",
     "round": "rint",
@@ -46,6 +51,8 @@ LIBDEVICE = {
     "tan": "tan",
     "tanh": "tanh",
     "trunc": "trunc",
+    "y0": "y0",
+    "y1": "y1",
 }
 OWN = {"f32_of_bf16", "bf16_of_f32"}
 OWN_GENERIC = {"digamma", "trigamma", "i0", "i1", "gcd", "int_pow", "divide"}  # result is cast

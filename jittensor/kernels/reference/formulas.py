@@ -214,7 +214,9 @@ FUNCTIONS = {
     "erfc": _keeping(special.erfc), "erfinv": _keeping(special.erfinv),
     "lgamma": _keeping(special.gammaln), "digamma": _keeping(special.digamma),
     "trigamma": _keeping(lambda x: special.polygamma(1, x)), "i0": _keeping(special.i0),
-    "i1": _keeping(special.i1), "sigmoid": _sigmoid, "maximum": np.maximum,
+    "i1": _keeping(special.i1), **{name: _keeping(getattr(special, name)) for name in (
+        "erfcx", "i0e", "i1e", "j0", "j1", "k0", "k0e", "k1", "k1e", "log_ndtr", "ndtr", "ndtri",
+        "y0", "y1")}, "sigmoid": _sigmoid, "maximum": np.maximum,
     "minimum": np.minimum, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
     "isposinf": np.isposinf, "isneginf": np.isneginf, "angle": _angle, "fmod": np.fmod,
     "remainder": _remainder, "floor_div": _floor_div, "int_floor_div": _whole(np.floor_divide),

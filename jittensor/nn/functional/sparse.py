@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import creation, functions
-from ...autograd import is_grad_enabled, no_grad
+from ...autograd import no_grad
 from ...graph.dtypes import int64
 from ...tensor import Tensor
 
@@ -39,14 +39,7 @@ def embedding(
         raise NotImplementedError("embedding(): sparse=True: sparse gradients are not available")
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
-    output = functions.embedding(input, weight, padding_idx)
-    if scale_grad_by_freq and output.requires_grad and is_grad_enabled():
-        ones = creation.ones(input.numel(), dtype=weight.dtype, device=weight.device)
-        flat = input.reshape(-1).to(int64)
-        counts = creation.zeros(rows, dtype=weight.dtype, device=weight.device)
-        named = counts.index_add_(0, flat, ones)[flat].reshape(input.shape).unsqueeze(-1)
-        output.register_hook(lambda grad: grad / named)
-    return output
+    return functions.embedding(input, weight, padding_idx, scale_grad_by_freq)
 
 
 def _limit_norms(weight: Tensor, input: Tensor, max_norm: float, norm_type: float) -> None:

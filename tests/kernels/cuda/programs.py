@@ -11,6 +11,7 @@ import jittensor as torch
 from jittensor.compiler.lower import LoopNest, Operand, Statement
 from jittensor.graph.dtypes import ALL
 from jittensor.graph.ops import ELEMENTWISE, OPS, Op
+from jittensor.kernels.cuda.formula import CudaFormulas
 from jittensor.kernels.reference.formulas import apply_operator
 
 F = torch.nn.functional
@@ -92,6 +93,9 @@ PROGRAMS = {
     "row and its sums": Program(
         _normal((6, 40)), _scale_rows,
         lambda x: (x.sum(1, keepdims=True), x / (x.sum(1, keepdims=True) ** 2 + 1)), ("row",)),
+    "row in place": Program(
+        _normal((6,), (6, 80)), lambda m, x: m.mul_(0.9).add_(x.mean(1)),
+        lambda m, x: m * np.float32(0.9) + x.mean(1), ("map", "row")),
     "softmax": Program(_normal((3, 200)), lambda x: torch.softmax(x, 1),
                        lambda x: scipy.special.softmax(x, 1), ("row",)),
     "layer norm": Program(_normal((4, 100), (100,), (100,)),
@@ -117,7 +121,23 @@ REFUSED = {"f32": ("bitwise",), "f64": ("bitwise",), "f16": ("bitwise",), "bf16"
            "b8": ("no_bool", "same", "float", "bitwise", "real", "real_float", "float_out")}
 
 
+def lacking(op: Op, code: str) -> str:
+    """The function without which CUDA does not have an operator, or nothing."""
+    formulas = CudaFormulas([], set(), {})
+    try:
+        formulas.operator(op.name, code, result_code(op, code),
+                          [(f"a{k}", code) for k in range(len(op.args))])
+    except NotImplementedError as error:
+        return str(error).split("_" + code)[0]
+    return ""
+
+
 def operators(code: str) -> list[Op]:
+    """The elementwise operators that compute in a dtype and that CUDA has."""
+    return [op for op in operators_of(code) if not lacking(op, code)]
+
+
+def operators_of(code: str) -> list[Op]:
     """The elementwise operators that compute in a dtype."""
     whole = code not in ("f32", "f64", "f16", "bf16", "c64")
     found = []

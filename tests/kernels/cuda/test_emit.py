@@ -10,7 +10,7 @@ import pytest
 import jittensor as torch
 from jittensor.kernels.cuda.emit import blocks_of, emit
 from jittensor.kernels.cuda.formula import CudaFormulas
-from tests.kernels.cuda.programs import operator_nests
+from tests.kernels.cuda.programs import lacking, operator_nests, operators_of
 from tests.kernels.planned import nests_of, plan_of
 
 
@@ -89,6 +89,14 @@ def test_every_operator_has_a_formula(code):
         assert all(f"p{3 + k}[i] = " in source.text for k in range(len(ops)))
         written += len(ops)
     assert written >= {"b8": 15, "c64": 30}.get(code, 60)
+
+
+@pytest.mark.parametrize("code", ["f32", "f64"])
+def test_cuda_lacks_no_elementary_function(code):
+    from jittensor.kernels.cpu import vector_math
+    found = {lacking(op, code) for op in operators_of(code)}
+    assert not found & set(vector_math.FUNCTIONS)
+    assert "airy_ai" in found             # what CUDA lacks is found out, here and by users
 
 
 def test_a_function_that_cuda_lacks_is_an_error():
