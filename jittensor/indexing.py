@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import views
+from .bounds import value_range
 from .graph import dtypes as dt
 from .graph.node import spec_of
 from .graph.ops import OPS
@@ -149,6 +150,9 @@ def check_range(index: Tensor, size: int, dim: int, message=None) -> None:
         return
     if realize.capturing is not None:
         realize.capturing.checks.append((index, lambda x: check_range(x, size, dim, message)))
+    bounds = value_range(index)
+    if bounds is not None and -size <= bounds[0] and bounds[1] < size:
+        return
     values = index._array()
     low, high = int(values.min()), int(values.max())
     if low < -size or high >= size:

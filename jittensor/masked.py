@@ -89,14 +89,16 @@ def argmax(input, dim: int | None = None, *, keepdim: bool = False, dtype=None,
            mask=None) -> Tensor:
     """The index of the largest value."""
     x = input if dtype is None else input.to(dtype)
-    return F.argmax(_filled(x, mask, _lowest(x.dtype)), dim, keepdim)
+    out = F.argmax(_filled(x, mask, _lowest(x.dtype)), dim, keepdim)
+    return out if dtype is None else out.to(dtype)
 
 
 def argmin(input, dim: int | None = None, *, keepdim: bool = False, dtype=None,
            mask=None) -> Tensor:
     """The index of the smallest value."""
     x = input if dtype is None else input.to(dtype)
-    return F.argmin(_filled(x, mask, _lowest(x.dtype, True)), dim, keepdim)
+    out = F.argmin(_filled(x, mask, _lowest(x.dtype, True)), dim, keepdim)
+    return out if dtype is None else out.to(dtype)
 
 
 def _count(input: Tensor, dims, keepdim: bool, mask) -> Tensor:
@@ -182,7 +184,7 @@ def normalize(input, ord: float, dim: int, *, eps: float = 1e-12, dtype=None,
 def logsumexp(input, dim=None, *, keepdim: bool = False, dtype=None, mask=None) -> Tensor:
     """log(sum(exp(x))) of what is left."""
     x = input if dtype is None else input.to(dtype)
-    return F.logsumexp(_filled(x, mask, -math.inf), _dims(input, dim), keepdim)
+    return F.logsumexp(_filled(x, mask, _lowest(x.dtype)), _dims(input, dim), keepdim).to(x.dtype)
 
 
 def logaddexp(input, other, *, dtype=None, input_mask=None, other_mask=None) -> Tensor:

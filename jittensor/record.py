@@ -6,12 +6,12 @@ from .autograd.graph import attach
 from .autograd.inplace import check_inplace, rebase
 from .autograd.modes import modes
 from .config import config
-from .graph.node import Node, Rule, Spec, Storage, spec_of, user_frame
+from .graph.node import RANGES, Node, Rule, Spec, Storage, spec_of, user_frame
 from .graph.ops import OPS, Op
 from .graph.rules import cast_rule, elementwise_rule, fill_rule, reduce_rule
 from .graph.shapes import broadcast_shapes, expand_strides, may_overlap_itself
 from .runtime.realize import PENDING, realize_all
-from .tensor import Tensor
+from .tensor import Tensor, empty_tensor
 
 RULES: dict[tuple, Rule] = {}
 _new = object.__new__
@@ -91,6 +91,8 @@ def elementwise(op: Op, *operands, dtype=None) -> Tensor:
     if rule is None:
         rule = RULES[key] = elementwise_rule(
             op, tuple(o.spec if isinstance(o, Tensor) else scalar_type(o) for o in operands), dtype)
+    if "c" in rule.scalars:
+        return elementwise(op, *_complex_operands(operands, rule.attrs[1]), dtype=dtype)
     tensors = [o for o in operands if isinstance(o, Tensor)]
     srcs, offsets = sources(tensors)
     scalars = tuple([o for o in operands if not isinstance(o, Tensor)])
@@ -101,6 +103,12 @@ def elementwise(op: Op, *operands, dtype=None) -> Tensor:
                 attach(out, op, operands)
                 break
     return finish(out, tensors)
+
+
+def _complex_operands(operands: tuple, dtype) -> tuple:
+    """Operands with complex numbers as 0-d tensors: a scalar slot holds a real number."""
+    from .creation import from_data
+    return tuple(from_data(o, dtype) if isinstance(o, complex) else o for o in operands)
 
 
 def scalar_type(value) -> type:
@@ -133,6 +141,10 @@ def cast(x: Tensor, dtype, strides=None) -> Tensor:
 def fill(spec: Spec, value) -> Tensor:
     """A tensor filled with a number."""
     kind = scalar_type(value)
+    if kind is complex:
+        out = empty_tensor(spec.shape, spec.dtype, spec.strides)
+        out._array()[...] = value
+        return out
     key = ("fill", spec, kind)
     rule = RULES.get(key)
     if rule is None:
@@ -187,13 +199,16 @@ def write(x: Tensor, op: Op, *operands, attrs=None) -> Tensor:
     rule = RULES.get(key)
     if rule is None:
         rule = RULES[key] = write_rule(x.spec, op, operands)
+    if "c" in rule.scalars:
+        return write(x, OPS["cast"] if op.name == "fill" else op,
+                     *_complex_operands(operands, x.spec.dtype))
     tensors = [o for o in operands if isinstance(o, Tensor)]
     if may_conflict(x, tensors):
         tensors = [t if same_view(t, x) else elementwise(OPS["clone"], t) for t in tensors]
         pairs = iter(tensors)
         operands = tuple(next(pairs) if isinstance(o, Tensor) else o for o in operands)
         return write(x, op, *operands)
-    grads = modes.grad and (x._leaf or x._fn is not None or any(
+    grads = modes.grad and x.spec.dtype.category >= 2 and (x._leaf or x._fn is not None or any(
         t._leaf or t._fn is not None for t in tensors))
     before = rebase.before(x, op, operands) if grads else None
     srcs, offsets = sources(tensors)
@@ -224,7 +239,8 @@ def write_rule(spec: Spec, op: Op, operands) -> Rule:
                            "tensor before performing the operation.")
     if not shapes:
         return Rule(op, (), spec, ("s" * len(specs), spec.dtype),
-                    "".join("i" if issubclass(s, int) else "f" for s in specs), writes=spec)
+                    "".join("c" if issubclass(s, complex) else "i" if issubclass(s, int) else "f"
+                            for s in specs), writes=spec)
     plain = elementwise_rule(op, specs)
     if op.name not in ("cast", "fill", "clone"):
         _check_cast(plain.spec.dtype, spec.dtype)
@@ -245,6 +261,8 @@ def _check_cast(have, want) -> None:
 def store(x: Tensor, rule: Rule, srcs, offsets, scalars) -> None:
     """Records the write of x's region: a new value of a storage never realized, or an update."""
     storage = x.storage
+    if RANGES:
+        RANGES.pop(id(storage), None)
     node = _new(Node)
     node.rule, node.srcs, node.offsets, node.scalars = rule, srcs, offsets, scalars
     node.origin = user_frame()

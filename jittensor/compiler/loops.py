@@ -92,7 +92,7 @@ def match(reader: Nest, read: dict[Loop, int], writer: Nest,
     on their side. None where the two do not walk the storage alike.
     """
     pairs: dict[Loop, Loop] = {}
-    if any(s < 0 for s in read.values()) or any(s < 0 for s in wrote.values()):
+    if any(s < 0 or not loop.size for walk in (read, wrote) for loop, s in walk.items()):
         return None
     if any(loop.size == 0 for loop in (*read, *wrote)):
         return None     # an empty region has no order to compare
@@ -121,6 +121,8 @@ def match_repeats(reader: Nest, left: list[Loop], writer: Nest,
                   right: list[Loop]) -> dict[Loop, Loop] | None:
     """Pairs the loops over which both sides repeat their elements, in order, splitting."""
     pairs: dict[Loop, Loop] = {}
+    if any(loop.size == 0 for loop in (*left, *right)):
+        return None
     left, right = list(left), list(right)
     while left and right:
         a, b = left.pop(), right.pop()

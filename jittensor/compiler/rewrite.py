@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..graph import dtypes as dt
 from ..graph.node import Spec, spec_of
-from ..graph.ops import COMPOSITE, OPS
+from ..graph.ops import COMPOSITE, ELEMENTWISE, OPS
 from ..graph.rules import cast_rule, elementwise_rule, reduce_rule
 from ..graph.shapes import expand_strides
 from .graph import Entry, Graph, entry_of
@@ -17,6 +17,7 @@ def rewrite(graph: Graph) -> tuple[Graph, dict[int, int]]:
 
     Also returns where each live entry went.
     """
+    merge_updates(graph)
     live = _live(graph)
     out = Graph(externals=graph.externals)
     moved: dict[int, int] = {}
@@ -37,6 +38,37 @@ def rewrite(graph: Graph) -> tuple[Graph, dict[int, int]]:
             out.entries.append(entry)
             moved[i] = len(out.entries) - 1
     return out, moved
+
+
+def merge_updates(graph: Graph) -> None:
+    """An in-place write that the next one overwrites in full becomes a plain value, so that
+    `buffer.mul_(a).add_(b)` writes once. Changes the graph's entries."""
+    readers: dict[int, list[tuple[int, int]]] = {}
+    for i, entry in enumerate(graph.entries):
+        for k, source in enumerate(entry.srcs):
+            if source >= 0:
+                readers.setdefault(source, []).append((i, k))
+    for later in graph.entries:
+        if later.base is None or later.base < 0:
+            continue
+        first = graph.entries[later.base]
+        if first.writes is None or first.op.kind != ELEMENTWISE or not first.writes.dense or (
+                first.writes is not later.writes) or first.out_offset != later.out_offset:
+            continue
+        users = readers.get(later.base, ())
+        same = all(
+            graph.entries[i].reads[k].strides == first.writes.strides
+            and graph.entries[i].reads[k].shape == first.writes.shape
+            and graph.entries[i].reads[k].dtype is first.writes.dtype
+            and graph.entries[i].offsets[k] == first.out_offset for i, k in users)
+        if not same or min(first.writes.strides, default=1) < 0:
+            continue
+        for i, k in users:
+            reader = graph.entries[i]
+            reader.offsets = reader.offsets[:k] + (0,) + reader.offsets[k + 1:]
+        later.base, later.out_slot = first.base, first.out_slot
+        first.base, first.writes, first.kept = None, None, False
+        first.out_offset, first.out_slot = 0, -1
 
 
 def _live(graph: Graph) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import views
+from ..bounds import value_range
 from ..creation import zeros
 from ..graph import dtypes as dt
 from ..graph.dtypes import DType
@@ -56,11 +57,11 @@ def embedding(input, weight, padding_idx: int | None = None,
     _check_rows(input, weight.shape[0])
     shape = (*input.shape, *weight.shape[1:])
     return with_gradient(
-        EMBEDDING, lambda: views.view(rows_of(weight, views.reshape(input, -1)), *shape),
+        EMBEDDING, lambda: views.view(_rows_of(weight, views.reshape(input, -1)), *shape),
         (input, weight), (padding_idx, scale_grad_by_freq))
 
 
-def rows_of(weight: Tensor, index: Tensor) -> Tensor:
+def _rows_of(weight: Tensor, index: Tensor) -> Tensor:
     """weight[index] for an index that was checked."""
     index = index if index.dtype is dt.int64 else index.to(dt.int64)
     weight = weight if weight.spec.contiguous else weight.contiguous()
@@ -118,9 +119,10 @@ def _check_targets(target: Tensor, classes: int, ignore_index: int) -> None:
     if realize.capturing is not None:
         realize.capturing.checks.append(
             (target, lambda x: _check_targets(x, classes, ignore_index)))
-    values = target._array()
-    if 0 <= values.min() and values.max() < classes:
+    bounds = value_range(target)
+    if bounds is not None and 0 <= bounds[0] and bounds[1] < classes:
         return
+    values = target._array()
     bad = ((values < 0) | (values >= classes)) & (values != ignore_index)
     if bad.any():
         raise IndexError(f"Target {int(values[bad].reshape(-1)[0])} is out of bounds.")

@@ -122,6 +122,8 @@ class Storage:
         self.device = device
 
 
+RANGES: dict[int, tuple] = {}     # id of a storage -> what `bounds` knows; writes forget it
+
 _PACKAGE = __file__.rsplit("graph", 1)[0]
 _INSIDE: dict[str, bool] = {}
 

@@ -10,6 +10,7 @@ from itertools import count
 
 from ..compiler.fuse import LONG_ROW
 from ..compiler.lower import COLUMNS, LoopNest, Operand, Statement
+from .angles import guarded, has_angles
 from ..graph.ops import OPS
 from .formula import Formulas
 
@@ -106,6 +107,17 @@ class Kernel:
     def body(self) -> None:
         """The skeleton."""
         raise NotImplementedError
+
+    def elements(self, index: str, start: str, stop: str, one) -> None:
+        """The loop over elements start..stop; `one()` puts the statements of an element."""
+        first = len(self.lines)
+        one()
+        body = [line.lstrip() for line in self.lines[first:]]
+        del self.lines[first:]
+        lines = [(0, f"for {index} in range({start}, {stop}):"), *((1, line) for line in body)]
+        if has_angles(body):
+            lines = guarded(index, start, stop, body, self.imports)
+        self.put(*("    " * depth + line for depth, line in lines))
 
     # ── indices ───────────────────────────────────────────────────────────────────────────────
     def unravel(self, index: str, sizes: list[str], names: list[str]) -> None:
@@ -227,13 +239,13 @@ class MapKernel(Kernel):
         everything = list(range(len(self.nest.body)))
         keep = {i for i in everything if self.nest.body[i].stores}
         rank = self.nest.n_outer
+        operands = self.nest.operands
         if rank <= 1:
-            self.put("for i in range(begin, end):")
-            self.depth += 1
-            self.compute(
-                sorted(keep), lambda k: self.along(self.nest.operands[k].outer, "i", f"d{k}"), keep
-            )
-            self._hoist(rank)
+            for k, o in enumerate(operands):
+                if o.outer == "n":
+                    self.put(f"d{k} = {self.stride(k, 0)}")
+            self.elements("i", "begin", "end", lambda: self.compute(
+                sorted(keep), lambda k: self.along(operands[k].outer, "i", f"d{k}"), keep))
             return
         last = rank - 1
         self.put("i = begin", "while i < end:")
@@ -250,23 +262,9 @@ class MapKernel(Kernel):
             if o.outer == "n":
                 self.put(f"d{k} = {self.stride(k, last)}")
         self.pointer = lambda k: f"b{k}"
-        self.put("for c in range(c0, c1):")
-        self.depth += 1
-        self.compute(
-            sorted(keep), lambda k: self.along(self.nest.operands[k].outer, "c", f"d{k}"), keep
-        )
-        self.depth -= 1
+        self.elements("c", "c0", "c1", lambda: self.compute(
+            sorted(keep), lambda k: self.along(operands[k].outer, "c", f"d{k}"), keep))
         self.put("i += c1 - c0")
-
-    def _hoist(self, rank: int) -> None:
-        """Puts the strides of strided operands before the loop."""
-        lines = [
-            f"    d{k} = {self.stride(k, 0)}"
-            for k, o in enumerate(self.nest.operands)
-            if o.outer == "n"
-        ]
-        at = next(i for i, line in enumerate(self.lines) if line.startswith("    for i in"))
-        self.lines[at:at] = lines
 
 
 class RowKernel(Kernel):
@@ -422,16 +420,9 @@ class RowKernel(Kernel):
         """The loop over elements start..stop: tiles are filled, full-level values stored."""
         nest = self.nest
         if nest.n_inner <= 1:
-            self.put(f"for c in range({start}, {stop}):")
-            self.depth += 1
-            self.element(
-                tiled,
-                stored,
-                "c",
-                lambda k: self.along(nest.operands[k].inner, "c", f"d{k}"),
-                "c - t0",
-            )
-            self.depth -= 1
+            self.elements("c", start, stop, lambda: self.element(
+                tiled, stored, lambda k: self.along(nest.operands[k].inner, "c", f"d{k}"),
+                "c - t0"))
             return
         last = nest.n_inner - 1
         names = [f"y{k}" for k in range(last)]
@@ -450,17 +441,13 @@ class RowKernel(Kernel):
             if o.level == "full":
                 self.put(f"e{k} = {self.use('shift')}({outer_pointer(k)}, {self.base(k, inner)})")
         self.pointer = lambda k: f"e{k}" if nest.operands[k].level == "full" else outer_pointer(k)
-        self.put("for c in range(c0, c1):")
-        self.depth += 1
-        self.element(
-            tiled, stored, "c", lambda k: self.along(nest.operands[k].inner, "c", f"d{k}"), "u0 + c"
-        )
-        self.depth -= 1
+        self.elements("c", "c0", "c1", lambda: self.element(
+            tiled, stored, lambda k: self.along(nest.operands[k].inner, "c", f"d{k}"), "u0 + c"))
         self.put("j += c1 - c0")
         self.depth -= 1
         self.pointer = outer_pointer
 
-    def element(self, tiled, stored, index: str, at, slot: str) -> None:
+    def element(self, tiled, stored, at, slot: str) -> None:
         """One element of a sweep."""
         body = self.nest.body
         wanted = [body[i].refs[0][1] for i in tiled if body[i].refs[0][0] == "v"]
@@ -653,8 +640,12 @@ class ColumnKernel(RowKernel):
             if o.level == "full":
                 self.put(f"e{k} = {self.use('shift')}(b{k}, {self.base(k, inner)})")
         self.pointer = lambda k: f"e{k}" if nest.operands[k].level == "full" else f"b{k}"
-        self.put("for c in range(width):")
-        self.depth += 1
+        self.elements("c", "0", "width", lambda: self._one_column(ids))
+        self.pointer = lambda k: f"b{k}"
+
+    def _one_column(self, ids: list[int]) -> None:
+        """Adds one element to its column's accumulators."""
+        nest = self.nest
         stored = {i for i, s in enumerate(nest.body) if s.level == "full" and s.stores}
         wanted = {nest.body[i].refs[0][1] for i in ids if nest.body[i].refs[0][0] == "v"}
         known = self.compute(sorted(stored | wanted), self._at, stored)
@@ -666,8 +657,6 @@ class ColumnKernel(RowKernel):
             if s.compute == "b8":
                 value = f"{self.use('as_byte')}({value})"
             self._poke(i, "acc", self.fold(i, self._peek(i, "acc"), value))
-        self.depth -= 1
-        self.pointer = lambda k: f"b{k}"
 
     def _columns_end(self, ids: list[int]) -> None:
         """Row-level statements and stores, once a column."""

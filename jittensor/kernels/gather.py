@@ -22,6 +22,7 @@ def kernel(begin, end, args):
         at = load(index, i * step)
         if at < 0:
             at += rows
+        at = min(max(at, 0), rows - 1)       # the range was checked; this keeps memory safe
         source = shift(x, (lead * rows + at) * width)
         target = shift(out, item * width)
         for c in range(width):
@@ -44,6 +45,7 @@ def kernel(begin, end, args):
             at = load(index, i * step)
             if at < 0:
                 at += rows
+            at = min(max(at, 0), rows - 1)
             target = shift(out, (lead * rows + at) * width)
             source = shift(values, (lead * count + i) * width)
             for c in range(c0, c1):

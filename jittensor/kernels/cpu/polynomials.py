@@ -22,7 +22,7 @@ def _chebyshev(first: int, shifted: bool) -> Callable:
     offset = float(first)
 
     def value(x: float, n: float) -> float:
-        if n < 0.0:
+        if n <= -1.0:
             return 0.0
         y = 2.0 * x - 1.0 if shifted else x
         low, high = 1.0, y if is_t else 2.0 * y + offset
@@ -37,7 +37,7 @@ def _chebyshev(first: int, shifted: bool) -> Callable:
 
 def hermite_h(x: float, n: float) -> float:
     """H: the physicists'."""
-    if n < 0.0:
+    if n <= -1.0:
         return 0.0
     low, high = 1.0, 2.0 * x
     if n < 1.0:
@@ -49,7 +49,7 @@ def hermite_h(x: float, n: float) -> float:
 
 def hermite_he(x: float, n: float) -> float:
     """He: the probabilists'."""
-    if n < 0.0:
+    if n <= -1.0:
         return 0.0
     low, high = 1.0, x
     if n < 1.0:
@@ -61,7 +61,7 @@ def hermite_he(x: float, n: float) -> float:
 
 def laguerre_l(x: float, n: float) -> float:
     """L."""
-    if n < 0.0:
+    if n <= -1.0:
         return 0.0
     low, high = 1.0, 1.0 - x
     if n < 1.0:
@@ -73,7 +73,7 @@ def laguerre_l(x: float, n: float) -> float:
 
 def legendre_p(x: float, n: float) -> float:
     """P."""
-    if n < 0.0:
+    if n <= -1.0:
         return 0.0
     low, high = 1.0, x
     if n < 1.0:

@@ -67,7 +67,7 @@ _ASIN_F64 = (
 )  # fmt: skip
 
 # sin(r) = r + r z P(z), |r| <= pi/2 and a little
-_HALF_TURN_F32 = (-0.16666657, 0.008333053, -0.000198092, 2.6041723e-06)
+_HALF_TURN_F32 = (-0.16666658, 0.008333051, -0.00019808595, 2.6031528e-06)
 _HALF_TURN_F64 = (
     -0.16666666666666666, 0.008333333333333186, -0.00019841269841206302, 2.7557319210626137e-06,
     -2.5052106825038495e-08, 1.6058937258895703e-10, -7.642926671361353e-13,
@@ -238,20 +238,21 @@ def tan_near(x: Lane) -> Lane:
 
 
 # -- circular functions ------------------------------------------------------------------------
-def _is_near(x: Lane) -> Lane:
+def is_near(x: Lane) -> Lane:
+    """Whether |x| <= NEAR; not so for NaN."""
     return abs(x) <= NEAR
 
 
 def sin(x: Lane) -> Lane:
     sine, cosine, n = _sin_cos(x)
     far = _turn_sign(select((n & 1) != 0, cosine, sine), n)
-    return select(_is_near(x), sin_near(x), far)
+    return select(is_near(x), sin_near(x), far)
 
 
 def cos(x: Lane) -> Lane:
     sine, cosine, n = _sin_cos(x)
     far = _turn_sign(select((n & 1) != 0, sine, cosine), n + 1)
-    return select(_is_near(x), cos_near(x), far)
+    return select(is_near(x), cos_near(x), far)
 
 
 def _quotient(x: Lane, sine: Lane, cosine: Lane, n: Lane) -> Lane:
@@ -270,7 +271,7 @@ def tan(x: Lane) -> Lane:
         cosine = fma(z * z, polynomial(z, _COS_F32), fma(z, -0.5, 1.0))
     else:
         sine, cosine, n = _sin_cos(x)
-    return select(_is_near(x), tan_near(x), _quotient(x, sine, cosine, n))
+    return select(is_near(x), tan_near(x), _quotient(x, sine, cosine, n))
 
 
 # -- inverse circular functions ----------------------------------------------------------------

@@ -7,7 +7,9 @@ the program, computes in NumPy what the line means, and raises Rejected where th
 from __future__ import annotations
 
 import numpy as np
-from memory_model import (
+
+from jittensor.graph.shapes import output_strides
+from tests.random_programs.memory_model import (
     EPS,
     KIND,
     Rejected,
@@ -22,8 +24,6 @@ from memory_model import (
     promote,
     rounding,
 )
-
-from jittensor.graph.shapes import output_strides
 
 READS, WRITES, VIEWS, EVENTS = {}, {}, {}, {}
 
@@ -52,6 +52,13 @@ def broadcast(p, a: Var, b: Var) -> tuple[int, ...]:
         return np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
         raise Rejected from None
+
+
+def no_negative_zero(*arrays: np.ndarray) -> None:
+    """Refuses -0.0, whose sign a maximum or minimum with 0.0 may keep or drop."""
+    for a in arrays:
+        if a.dtype.kind in "fV" and a.dtype.name != "bfloat16" and np.any((a == 0) & np.signbit(a)):
+            raise Rejected
 
 
 def as_computed(v, dtype: str) -> np.ndarray:
@@ -106,6 +113,8 @@ def _binary(p, name: str, a: Var, b) -> tuple:
     if dtype == "complex128":
         raise Rejected
     x, y = as_computed(a, dtype), as_computed(b, dtype)
+    if name in ("maximum", "minimum"):
+        no_negative_zero(x, y)
     with np.errstate(all="ignore"):
         out = finish(BINARY[name][1](x, y), dtype)
     eb = b.error if isinstance(b, Var) else 0.0
@@ -242,6 +251,8 @@ def exact(p, name):
     f, low, high, jumps = EXACT[name]
     a = p.var(lambda v: low <= KIND[v.dtype] <= high and not (jumps and v.error))
     x = as_computed(a, a.dtype)
+    if name in ("relu", "sign"):
+        no_negative_zero(x)
     with np.errstate(all="ignore"):
         out = finish(f(x), a.dtype)
     slope = 2 * largest(x) if name == "square" else 1
@@ -287,6 +298,7 @@ def clamp(p):
     """Values between numbers."""
     a = p.var(lambda v: 1 <= KIND[v.dtype] <= 2)
     low, high = (1, 3) if a.dtype == "uint8" else (-2, 3)
+    no_negative_zero(a.array)
     out = np.minimum(np.maximum(a.array, a.array.dtype.type(low)), a.array.dtype.type(high))
     p.result(f"{a.name}.clamp({low}, {high})", out, a.dtype, a.error, [a])
 
@@ -398,6 +410,7 @@ def extremes(p, name):
     if not count_of(a, dims) and not truth or truth and "(" in text:
         raise Rejected
     array = a.array if a.dtype != "bfloat16" else a.array.astype(np.float32)
+    no_negative_zero(array)
     f = {"amax": np.max, "amin": np.min, "any": np.any, "all": np.all}[name]
     out = np.asarray(f(array, axis=dims, keepdims=keep))
     dtype = "bool" if truth else a.dtype
@@ -781,6 +794,7 @@ def unary_write(p, name):
     if not 1 <= KIND[x.dtype] <= 2:
         raise Rejected
     a = x.array
+    no_negative_zero(a)
     kind = a.dtype.type
     out = {"clamp_": lambda: np.minimum(np.maximum(a, kind(0)), kind(3)),
            "relu_": lambda: np.maximum(a, kind(0)), "neg_": lambda: -a,

@@ -13,8 +13,10 @@ import re
 from collections import Counter
 
 import numpy as np
-import operations
-from memory_model import (
+
+from jittensor.graph.shapes import output_strides
+from tests.random_programs import operations
+from tests.random_programs.memory_model import (
     Rejected,
     Var,
     cast,
@@ -24,8 +26,6 @@ from memory_model import (
     rounding,
     share_memory,
 )
-
-from jittensor.graph.shapes import output_strides
 
 THEMES = (
     ("float32", "int64", "bool"), ("float32", "float64", "int32"), ("float32", "float16", "uint8"),

@@ -83,7 +83,8 @@ def interpret(nest: LoopNest, words: list) -> None:
         at = rank + k * (rank + 1)
         shape = sizes if operand.level == "full" else (
             sizes[:nest.n_outer] + [1] * nest.n_inner)
-        operands.append(_operand(CODES[operand.dtype], words[at], shape, words[at + 1:at + 1 + rank]))
+        strides = words[at + 1:at + 1 + rank]
+        operands.append(_operand(CODES[operand.dtype], words[at], shape, strides))
     scalars = words[rank + len(nest.operands) * (rank + 1):]
     values: list = []
     for s in nest.body:

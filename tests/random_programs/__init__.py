@@ -1,0 +1,1 @@
+"""Random tensor programs: generating them with NumPy's answers, running them, comparing."""
