@@ -76,6 +76,7 @@ from .autograd.modes import (
     set_grad_enabled,
 )
 
+globals().update(methods.inplace_functions())
 for _name, _dtype in _BY_NAME.items():
     globals()[_name] = _dtype
 half, float, double = _BY_NAME["float16"], _BY_NAME["float32"], _BY_NAME["float64"]
@@ -177,9 +178,28 @@ def stats():
     return _stats
 
 
-from . import autograd, backends, cuda, masked, nn, optim, return_types, special  # noqa: E402
+from . import (  # noqa: E402
+    autograd,
+    backends,
+    cuda,
+    masked,
+    nn,
+    optim,
+    return_types,
+    special,
+    utils,
+)
 from .capture import compile  # noqa: E402
 from .cuda import OutOfMemoryError  # noqa: E402
 from .inspection import explain  # noqa: E402
+
+# in-place forms that PyTorch has in the namespace too
+for _name in """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh as_strided asin
+        asinh atan atanh ceil celu clamp clamp_max clamp_min clip cos cosh deg2rad detach erf erfc
+        exp exp2 expm1 fill fix floor frac gcd i0 lcm ldexp log log10 log1p log2 logit nan_to_num
+        neg negative rad2deg reciprocal relu resize_as round rsqrt selu sigmoid sin sinc sinh sqrt
+        square tan tanh threshold trunc xlogy zero""".split():
+    if hasattr(Tensor, _name + "_"):
+        globals()[_name + "_"] = getattr(Tensor, _name + "_")
 
 del _tensor_module

@@ -16,6 +16,12 @@ from .runtime import blocks
 from .tensor import Tensor, check_device, empty_tensor, from_array, new_tensor
 
 
+__all__ = ["arange", "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "eye",
+           "frombuffer", "from_numpy", "full", "full_like", "linspace", "logspace", "ones",
+           "ones_like", "range", "scalar_tensor", "tensor", "zeros", "zeros_like"]
+_range = range      # a function below takes the builtin's name
+
+
 def _finish(out: Tensor, requires_grad: bool) -> Tensor:
     if requires_grad:
         if out.dtype.category < dt.FLOAT:
@@ -170,7 +176,7 @@ def _scalar_into(out: Tensor, value) -> None:
 def _flatten(data) -> tuple[tuple[int, ...], list, bool]:
     shape: list[int] = []
     level, tensors = data, False
-    while isinstance(level, (list, tuple, range)) or (
+    while isinstance(level, (list, tuple, _range)) or (
             hasattr(level, "__getitem__") and hasattr(level, "__len__")
             and not isinstance(level, (str, bytes, dict)) and not _leaf(level)):
         shape.append(len(level))
@@ -281,6 +287,25 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return new_tensor(storage, spec_of(dtype, array.shape, strides))
 
 
+def frombuffer(buffer, *, dtype, count: int = -1, offset: int = 0,
+               requires_grad: bool = False) -> Tensor:
+    """A vector over the memory of an object with the buffer protocol, from a byte offset."""
+    size = len(memoryview(buffer).cast("B"))
+    if not size:
+        raise ValueError("both buffer length (0) and count (-1) must not be 0")
+    if not 0 <= offset < size:
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer "
+                         f"length ({size} bytes) minus 1")
+    if count < 0 and (size - offset) % dtype.itemsize:
+        raise ValueError(f"buffer length ({size - offset} bytes) after offset ({offset} bytes) must "
+                         f"be a multiple of element size ({dtype.itemsize})")
+    if count > 0 and offset + count * dtype.itemsize > size:
+        raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset "
+                         f"({offset} bytes) must not be greater than actual buffer length "
+                         f"({size} bytes)")
+    return _finish(from_numpy(np.frombuffer(buffer, dtype.numpy, count, offset)), requires_grad)
+
+
 def _watch(array: np.ndarray):
     """Whether somebody besides the block still holds the array (or the memory behind it)."""
     import sys
@@ -324,6 +349,28 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
         count = math.ceil((end - start) / step)
         values = start + np.arange(count) * (float(step) if dtype.category >= 2 else step)
     result = from_array(values.astype(dtype.numpy), dtype)
+    if out is not None:
+        return out.resize_(result.shape).copy_(result)
+    return _finish(result, requires_grad)
+
+
+def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None,
+          pin_memory=False, requires_grad=False) -> Tensor:
+    """start, start + step, … up to end, which is included where it is met (deprecated)."""
+    import warnings
+    warnings.warn("torch.range is deprecated and will be removed in a future release because its "
+                  "behavior is inconsistent with Python's range builtin. Instead, use "
+                  "torch.arange, which produces values in [start, end).", stacklevel=2)
+    if end is None:
+        start, end = 0, start
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) / step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    dtype = dtype or Default.float_
+    count = math.floor((end - start) / step) + 1
+    values = (start + np.arange(count) * step).astype(dtype.numpy)
+    result = from_array(values, dtype)
     if out is not None:
         return out.resize_(result.shape).copy_(result)
     return _finish(result, requires_grad)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .autograd.graph import attach
+from .autograd.graph import attach, updates
 from .autograd.inplace import check_inplace, rebase
 from .autograd.modes import modes
 from .config import config
@@ -10,6 +10,7 @@ from .graph.node import RANGES, Node, Rule, Spec, Storage, spec_of, user_frame
 from .graph.ops import OPS, Op
 from .graph.rules import cast_rule, elementwise_rule, fill_rule, reduce_rule
 from .graph.shapes import broadcast_shapes, expand_strides, may_overlap_itself
+from .kernels.compile import stats
 from .runtime.realize import PENDING, realize_all
 from .tensor import Tensor, empty_tensor
 
@@ -211,6 +212,8 @@ def write(x: Tensor, op: Op, *operands, attrs=None) -> Tensor:
     grads = modes.grad and x.spec.dtype.category >= 2 and (x._leaf or x._fn is not None or any(
         t._leaf or t._fn is not None for t in tensors))
     before = rebase.before(x, op, operands) if grads else None
+    if x._leaf and not modes.grad:
+        updates.run = stats.realizes
     srcs, offsets = sources(tensors)
     scalars = tuple([o for o in operands if not isinstance(o, Tensor)])
     store(x, rule, srcs, offsets, scalars)

@@ -94,6 +94,14 @@ def t(input: Tensor) -> Tensor:
     return out
 
 
+swapaxes = swapdims = transpose
+
+
+def adjoint(input: Tensor) -> Tensor:
+    """The conjugate of matrices with rows and columns exchanged."""
+    return transpose(input, -2, -1).conj()
+
+
 def movedim(input: Tensor, source, destination) -> Tensor:
     """Dims moved to other places, the rest in order."""
     source = [source] if isinstance(source, int) else list(source)
@@ -110,6 +118,9 @@ def movedim(input: Tensor, source, destination) -> Tensor:
     rest = iter([d for d in range(n) if d not in a])
     place = dict(zip(b, a, strict=True))
     return permute(input, [place[d] if d in place else next(rest) for d in range(n)])
+
+
+moveaxis = movedim
 
 
 # ── sizes ─────────────────────────────────────────────────────────────────────────────────────
@@ -447,3 +458,8 @@ def unflatten(input: Tensor, dim: int, sizes) -> Tensor:
         raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size"
                            f" of dim {d} ({shape[d]}) in the input tensor")
     return view(input, *shape[:d], *sizes, *shape[d + 1:])
+
+
+def ravel(input: Tensor) -> Tensor:
+    """The elements as a vector."""
+    return reshape(input, -1)

@@ -49,8 +49,8 @@ def run_backward(roots: list[tuple], retain_graph: bool, create_graph: bool,
         run.capture = True
         run.wanted = {_place(edge_of(x)) for x in inputs}
     _dependencies([edge for edge, _ in roots], run)
-    before, pack = modes.grad, modes.pack
-    modes.grad = create_graph
+    before, pack, whole = modes.grad, modes.pack, modes.whole
+    modes.grad, modes.whole = create_graph, whole and inputs is None
     if not create_graph:
         modes.pack = None
     try:
@@ -66,7 +66,7 @@ def run_backward(roots: list[tuple], retain_graph: bool, create_graph: bool,
             blame.origin = getattr(node, "origin", None)
             _step(node, run)
     finally:
-        modes.grad, modes.pack = before, pack
+        modes.grad, modes.pack, modes.whole = before, pack, whole
         blame.origin = None
     return run.found
 

@@ -4,6 +4,7 @@ records out."""
 from __future__ import annotations
 
 import functools
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -161,7 +162,7 @@ class FunctionNode(GradNode):
                 result.append(None)
                 continue
             if not isinstance(grad, Tensor):
-                raise TypeError(f"expected Variable or None (got {type(grad).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type(grad).__name__})")
             if grad.shape != spec.shape and not _reduces(grad.shape, spec.shape):
                 raise RuntimeError(
                     f"Function {name} returned an invalid gradient at index {k} - got "
@@ -213,15 +214,17 @@ class Function(metaclass=FunctionMeta):
     generate_vmap_rule = False
 
     def __init__(self, *args: Any, **kwargs: Any):
-        raise RuntimeError(
+        warnings.warn(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all "
             "static, so you should invoke them on the class itself. Instantiating an autograd "
-            "function will raise an error in a future version of PyTorch.")
+            "function will raise an error in a future version of PyTorch.", DeprecationWarning,
+            stacklevel=2)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
             "Legacy autograd function with non-static forward method is deprecated. Please use "
-            "new-style autograd function with static forward method.")
+            "new-style autograd function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -296,8 +299,6 @@ def _wrapped(ctx: FunctionCtx, node: FunctionNode | None, inputs: list, output: 
     """The outputs of `forward`, on their node."""
     several = isinstance(output, (tuple, list))
     outputs = list(output) if several else [output]
-    if not several and not isinstance(output, Tensor) and node is not None:
-        raise TypeError(f"expected Tensor or tuple of Tensor (got {type(output).__name__})")
     dirty = {id(x) for x in ctx.__dict__.get("dirty_tensors", ())}
     for x in ctx.__dict__.get("dirty_tensors", ()):
         if not any(x is a for a in inputs):
@@ -334,6 +335,9 @@ def _wrapped(ctx: FunctionCtx, node: FunctionNode | None, inputs: list, output: 
 
 def _check_dirty(outputs: list, dirty: set) -> None:
     for out in outputs:
+        if id(out) in dirty and out._leaf and out._fn is None:
+            raise RuntimeError("a leaf Variable that requires grad has been used in an in-place "
+                               "operation.")
         if id(out) in dirty:
             check_inplace(out)
 

@@ -83,18 +83,32 @@ def _gradients(outputs: tuple, inputs: tuple, weights: tuple | None = None,
                  create_graph=create_graph, allow_unused=True)
 
 
-def _filled(grads: tuple, inputs: tuple, strict: bool, stage: str) -> tuple:
+_INDEPENDENT = {
+    "back": "The output of the user-provided function is independent of input {}. This is not "
+            "allowed in strict mode.",
+    "trick": "The gradient with respect to the input is independent of entry {} in the grad_outputs"
+             " when using the double backward trick to compute forward mode gradients. This is not "
+             "allowed in strict mode.",
+    "hessian": "While computing the hessian, found that the jacobian of the user-provided function "
+               "with respect to input {} is independent of the input. This is not allowed in strict "
+               "mode. You should ensure that your function is twice differentiable and that the "
+               "jacobian depends on the inputs (this would be violated by a linear function for "
+               "example).",
+    "graph": "The jacobian of the user-provided function is independent of input {}. This is not "
+             "allowed in strict mode when create_graph=True.",
+}
+
+
+def _filled(grads: tuple, inputs: tuple, strict: bool, stage: str, graph: bool = False) -> tuple:
     """Zeros where nothing depends on an input; RuntimeError there in strict mode."""
     out = []
     for k, (g, x) in enumerate(zip(grads, inputs, strict=True)):
         if g is None:
             if strict:
-                raise RuntimeError(
-                    f"The output of the user-provided function is independent of input {k}. This "
-                    "is not allowed in strict mode." if stage == "back" else
-                    "The jacobian of the user-provided function with respect to input "
-                    f"{k} is independent of the inputs. This is not allowed in strict mode.")
+                raise RuntimeError(_INDEPENDENT[stage].format(k))
             g = _zeros(x)
+        elif strict and graph and not g.requires_grad:
+            raise RuntimeError(_INDEPENDENT["hessian" if stage == "hessian" else "graph"].format(k))
         out.append(g)
     return tuple(out)
 
@@ -123,7 +137,7 @@ def vjp(func: Callable, inputs: Tensors, v: Tensors | None = None, create_graph:
             raise RuntimeError("The vector v can only be None if the user-provided function "
                                "returns a single Tensor with a single element.")
         grads = _gradients(outputs, inputs, v, create_graph)
-        grads = _filled(grads, inputs, strict, "back")
+        grads = _filled(grads, inputs, strict, "back", create_graph)
     return (_result(outputs, out_several, create_graph), _result(grads, several, create_graph))
 
 
@@ -148,7 +162,7 @@ def jvp(func: Callable, inputs: Tensors, v: Tensors | None = None, create_graph:
         weights = tuple(_zeros(y).requires_grad_(True) for y in outputs)
         first = _filled(_gradients(outputs, inputs, weights, True), inputs, strict, "back")
         result = _gradients(first, weights, v, create_graph)
-        result = _filled(result, outputs, strict, "double")
+        result = _filled(result, outputs, strict, "trick", create_graph)
     return (_result(outputs, out_several, create_graph), _result(result, out_several, create_graph))
 
 
@@ -182,7 +196,7 @@ def vhp(func: Callable, inputs: Tensors, v: Tensors | None = None, create_graph:
     """(func(*inputs), v @ Hessian) of a function with a scalar result."""
     def product(outputs, inputs, v):
         first = _filled(_gradients(outputs, inputs, None, True), inputs, strict, "back")
-        return _filled(_gradients(first, inputs, v, create_graph), inputs, strict, "double")
+        return _filled(_gradients(first, inputs, v, create_graph), inputs, strict, "hessian")
 
     return _hessian_product(func, inputs, v, create_graph, strict, "vhp", product)
 
@@ -193,8 +207,8 @@ def hvp(func: Callable, inputs: Tensors, v: Tensors | None = None, create_graph:
     def product(outputs, inputs, v):
         first = _filled(_gradients(outputs, inputs, None, True), inputs, strict, "back")
         weights = tuple(_zeros(x).requires_grad_(True) for x in inputs)
-        second = _filled(_gradients(first, inputs, weights, True), inputs, strict, "double")
-        return _filled(_gradients(second, weights, v, create_graph), inputs, strict, "double")
+        second = _filled(_gradients(first, inputs, weights, True), inputs, strict, "hessian")
+        return _filled(_gradients(second, weights, v, create_graph), inputs, strict, "trick")
 
     return _hessian_product(func, inputs, v, create_graph, strict, "hvp", product)
 
@@ -221,8 +235,12 @@ def jacobian(func: Callable, inputs: Tensors, create_graph: bool = False, strict
                              f'use "reverse-mode".')
     if strategy == "forward-mode" and not vectorize:
         raise NotImplementedError(
-            'torch.autograd.functional.jacobian: `strategy="forward-mode"` is currently only '
-            "implemented for `vectorize=True`.")
+            "Computing Jacobian using forward-AD or forward-over-reverse Hessian is"
+            "only implemented for `vectorize=True`.")
+    if strict and vectorize:
+        raise RuntimeError(
+            "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not "
+            "supported together. Please either set `strict=False` or `vectorize=False`.")
     with enable_grad():
         several, inputs = _as_tuple(inputs, "inputs", "jacobian")
         inputs = _prepared(inputs, create_graph)
@@ -276,7 +294,10 @@ def hessian(func: Callable, inputs: Tensors, create_graph: bool = False, strict:
         return out[0].reshape(())
 
     def first(*values):
-        return jacobian(scalar, values, create_graph=True, strict=strict)
+        rows = jacobian(scalar, values, create_graph=True)
+        if strict:
+            _filled(rows, values, True, "hessian", True)
+        return rows
 
     result = jacobian(first, inputs, create_graph=create_graph, strict=strict)
     return result if several else result[0][0]

@@ -34,7 +34,7 @@ def _checked_inputs(inputs: tuple) -> list[Tensor]:
     wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     if not wanted:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but "
-                         "none of the them have requires_grad=True.")
+                         "none of them have requires_grad=True.")
     import warnings
     for k, x in enumerate(inputs):
         if isinstance(x, Tensor) and x.requires_grad:

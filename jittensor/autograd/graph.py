@@ -15,6 +15,8 @@ from typing import Any
 
 from ..graph.node import UNTRACKED, user_frame, where
 from ..graph.ops import ELEMENTWISE, Op
+from ..kernels.compile import stats
+from ..runtime import realize
 from ..tensor import Tensor, new_tensor
 from .modes import anomaly, modes
 from .saved import Packed, pack_saved
@@ -357,10 +359,24 @@ def saves_of(op: Op, edges: tuple) -> tuple:
     return found
 
 
+class _Updates:
+    """When a parameter was last written in place without being recorded: `run` is the number of
+    realizes before it. The next differentiable operation begins a new step and runs the old."""
+
+    run = -1
+
+
+updates = _Updates()
+
+
 def attach(out: Tensor, op: Op, operands: tuple, attrs: tuple = ()) -> None:
     """Makes `out` the differentiable result of op(operands)."""
     if out.spec.dtype.category < 2:
         return
+    if updates.run >= 0:
+        if updates.run == stats.realizes and realize.capturing is None:
+            realize.realize_all()
+        updates.run = -1
     edges = tuple([edge_of(x) if isinstance(x, Tensor) else None for x in operands])
     node = out.storage.node
     fn = make_node(op, operands, edges, attrs, node.origin if node is not None else user_frame())

@@ -48,6 +48,7 @@ def check_forbidden(x: Tensor) -> None:
                            "grad mode enabled. " + _AMBIGUOUS)
     of = x._fn.name() if x._fn is not None else "a function"
     if why == "custom":
+        of = of.removesuffix("Backward")
         raise RuntimeError(
             f"Output {getattr(x, '_output', 0)} of {of} is a view and is being modified inplace. "
             "This view was created inside a custom Function (or because an input was returned "

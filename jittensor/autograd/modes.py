@@ -14,6 +14,7 @@ class _Modes(threading.local):
     grad = True
     inference = False
     pack = None             # (pack hook, unpack hook) of saved tensors
+    whole = True            # a backward that is running goes to all leaves
     pack_disabled = None    # the message when such hooks are forbidden
 
 

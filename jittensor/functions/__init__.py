@@ -29,7 +29,13 @@ from . import (
 FAMILIES = (_views, rows, arithmetic, activations, reductions, normalization, products, losses,
             joining, splitting, rearranging, scans, selection, sorting, extremes, norms,
             contractions, complexes, copies, gradients)
-INTERNAL = {"make_view", "sizes_of", "scatter_view", "view_dtype", "slice_dim", "into", "operand",
+# methods only, or of nn.functional only: not names of the package
+UNLISTED = set("""
+    expand repeat unfold view elu gelu hardsigmoid hardswish hardtanh leaky_relu linear
+    logsigmoid mish nll_loss relu6 silu softplus softshrink pdist
+    """.split())
+INTERNAL = {"make_view", "sizes_of", "packed", "repack", "scatter_part", "gradient_rule",
+            "with_gradient", "scatter_view", "view_dtype", "slice_dim", "into", "operand",
             "from_row", "title", "check_divisor", "no_bool_minus", "reduced_shape", "matmul_2d",
             "realize_step", "nll", "scan", "vector_norm"}
 
@@ -46,7 +52,7 @@ def _public() -> dict:
 
 globals().update(_public())
 __all__ = sorted(name for name in _public() if not name.startswith(("_", "special_"))
-                 and name not in INTERNAL)
+                 and name not in INTERNAL | UNLISTED)
 METHODS = {name: value for name, value in _public().items()
            if name not in INTERNAL and (not name.startswith("_")
                                         or value.__module__.endswith(".gradients"))}

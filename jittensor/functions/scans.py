@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import return_types, views
-from ..creation import zeros
+from ..creation import ones, zeros
 from ..graph import dtypes as dt
 from ..graph.dtypes import Default
 from ..graph.node import spec_of
@@ -72,6 +72,24 @@ def cummin(input, dim: int, *, out=None):
 def _outs(out, results):
     return results if out is None else tuple(
         into(o, r) for o, r in zip(out, results, strict=True))
+
+
+def vander(x, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803
+    """Powers of a vector's elements as columns, the highest first unless `increasing`."""
+    if x.ndim != 1:
+        raise RuntimeError("x must be a one-dimensional tensor.")
+    count = x.shape[0] if N is None else N
+    if count < 0:
+        raise RuntimeError("N must be non-negative.")
+    wide = x if x.dtype.category >= dt.FLOAT else x.to(dt.int64)
+    if count < 2:
+        return ones(x.shape[0], count, dtype=wide.dtype)
+    factors = views.expand(views.unsqueeze(wide, 1), x.shape[0], count - 1)
+    powers = cat([ones(x.shape[0], 1, dtype=wide.dtype), cumprod(factors, 1)], 1)
+    if increasing:
+        return powers
+    from .rearranging import flip
+    return flip(powers, 1)
 
 
 # ── differences and integrals ─────────────────────────────────────────────────────────────────

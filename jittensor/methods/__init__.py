@@ -7,7 +7,7 @@ from .. import functions as F
 from ..graph.ops import ELEMENTWISE, OPS
 from ..record import elementwise as record
 from ..tensor import Tensor
-from . import conversion, gradients, inplace, operators, protocols, storage
+from . import conversion, gradients, inplace, operators, protocols, shapes, storage
 
 METHODS = {
     "index_add": indexing.index_add, "index_copy": indexing.index_copy,
@@ -21,13 +21,16 @@ NOT_METHODS = set("""
     atleast_2d atleast_3d meshgrid cartesian_prod combinations tril_indices triu_indices
     constant_pad_nd unravel_index trapezoid trapz cumulative_trapezoid gradient searchsorted
     bucketize isin cdist pdist tensordot einsum chain_matmul complex polar real imag
+    alias_copy as_strided_copy diagonal_copy expand_copy permute_copy select_copy slice_copy
+    split_copy split_with_sizes_copy squeeze_copy t_copy transpose_copy unbind_copy unfold_copy
+    unsqueeze_copy view_copy narrow_copy_ fill rsub std_mean var_mean vander
     """.split())
 # x.name_(...) is x = name(x, ...), written back
 WRITTEN_BACK = ("sub", "pow", "floor_divide", "remainder", "fmod", "round", "logit", "nan_to_num",
                 "square", "float_power", "elu", "index_add", "index_copy", "scatter", "scatter_add",
                 "scatter_reduce", "index_fill", "index_reduce", "masked_scatter", "put", "cumsum",
                 "cumprod", "tril", "triu", "renorm", "addmm", "addmv", "addr", "addbmm", "baddbmm",
-                "conj_physical")
+                "conj_physical", "polygamma", "mvlgamma")
 
 
 def install() -> None:
@@ -47,7 +50,7 @@ def install() -> None:
         setattr(Tensor, name + "_", inplace.inplace_function(name))
     for name, value in {**operators.METHODS, **METHODS}.items():
         setattr(Tensor, name, value)
-    for part in (inplace, conversion, protocols, gradients, storage):
+    for part in (inplace, conversion, protocols, gradients, shapes, storage):
         for name, value in {**part.METHODS, **getattr(part, "PROPERTIES", {})}.items():
             setattr(Tensor, name, value)
     for name, method in operators.INPLACE.items():
@@ -59,6 +62,16 @@ def _private(op):
         return record(op, *values)
 
     return method
+
+
+def inplace_functions() -> dict:
+    """The functions on tensors that write in place, `exp_(x)` and its kind, by name."""
+    names = """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh as_strided asin
+        asinh atan atanh ceil clamp clamp_max clamp_min clip conj_physical cos cosh deg2rad detach
+        erf erfc exp exp2 expm1 fill fix floor frac gcd i0 lcm ldexp log log10 log1p log2 logit
+        nan_to_num neg negative rad2deg reciprocal relu resize_as round rsqrt sigmoid sin sinc sinh
+        sqrt square tan tanh threshold trunc xlogy zero"""
+    return {name + "_": getattr(Tensor, name + "_") for name in names.split()}
 
 
 install()

@@ -35,7 +35,18 @@ def set_(self, source=None, storage_offset=0, size=(), stride=()) -> Tensor:
     """The tensor becomes a view of another's storage."""
     if source is None:
         source = new_tensor(Storage(blocks.take(0), 0), spec_of(self.dtype, (0,)))
-    self.storage, self.spec, self.offset = source.storage, source.spec, source.offset
+    spec, offset = source.spec, source.offset
+    if len(size) or storage_offset:
+        shape = views.sizes_of((size,))
+        strides = views.sizes_of((stride,), "stride") if len(stride) else None
+        spec, offset = spec_of(spec.dtype, shape, strides), int(storage_offset)
+        reach = offset + sum((n - 1) * s for n, s in zip(spec.shape, spec.strides, strict=True))
+        if spec.numel and (reach + 1) * spec.dtype.itemsize > source.storage.nbytes:
+            raise RuntimeError(f"setStorage: sizes {list(shape)}, strides {list(spec.strides)}, "
+                               f"storage offset {offset}, and itemsize {spec.dtype.itemsize} "
+                               f"requiring a storage size of {(reach + 1) * spec.dtype.itemsize} "
+                               f"are out of bounds for storage of size {source.storage.nbytes}")
+    self.storage, self.spec, self.offset = source.storage, spec, offset
     return self
 
 

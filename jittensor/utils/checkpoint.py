@@ -12,7 +12,7 @@ from .. import random
 from ..autograd import backward as _backward
 from ..autograd.function import Function
 from ..autograd.graph import saved_tensors_hooks
-from ..autograd.modes import enable_grad, is_grad_enabled, set_grad_enabled
+from ..autograd.modes import enable_grad, is_grad_enabled, modes, set_grad_enabled
 from ..tensor import Tensor
 
 __all__ = ["CheckpointError", "CheckpointFunction", "checkpoint", "checkpoint_sequential",
@@ -51,6 +51,12 @@ class CheckpointFunction(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        if not modes.whole:
+            raise RuntimeError(
+                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or "
+                "passing an `inputs` parameter to .backward(). To resolve this error, you can "
+                "either set use_reentrant=False, or call .backward() without passing the `inputs` "
+                "argument.")
         inputs = list(ctx.inputs)
         for k, x in zip(ctx.places, ctx.saved_tensors, strict=True):
             inputs[k] = x

@@ -255,7 +255,7 @@ def exact(p, name):
         no_negative_zero(x)
     with np.errstate(all="ignore"):
         out = finish(f(x), a.dtype)
-    slope = 2 * largest(x) if name == "square" else 1
+    slope = 2 * largest(x) + a.error if name == "square" else 1
     error = slope * a.error * 1.01 + rounding(a.dtype, out) if a.error else 0.0
     p.result(f"torch.{name}({a.name})", out, a.dtype, error, [a])
 
@@ -485,7 +485,7 @@ def matmul(p):
 @entry(READS, "index_select", "getitem_list", "getitem_mask")
 def pick_rows(p, name):
     """Rows by index, or elements by mask: copies."""
-    a = p.var(lambda v: v.ndim and v.shape[0])
+    a = p.var(lambda v: v.ndim and v.shape[0] and (p.overlap or v.array.flags.c_contiguous))
     if name == "getitem_mask":
         m = p.var(lambda v: v.dtype == "bool" and v.shape == a.shape)
         out, text = a.array[m.array], f"{a.name}[{m.name}]"
