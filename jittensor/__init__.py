@@ -67,6 +67,7 @@ from .random import (
     seed,
     set_rng_state,
 )
+from .sampling import *  # noqa: F403
 from .autograd.modes import (
     enable_grad,
     inference_mode,

@@ -90,7 +90,7 @@ def argmax(input, dim: int | None = None, *, keepdim: bool = False, dtype=None,
     """The index of the largest value."""
     x = input if dtype is None else input.to(dtype)
     out = F.argmax(_filled(x, mask, _lowest(x.dtype)), dim, keepdim)
-    return out if dtype is None else out.to(dtype)
+    return out.to(x.dtype)
 
 
 def argmin(input, dim: int | None = None, *, keepdim: bool = False, dtype=None,
@@ -98,7 +98,7 @@ def argmin(input, dim: int | None = None, *, keepdim: bool = False, dtype=None,
     """The index of the smallest value."""
     x = input if dtype is None else input.to(dtype)
     out = F.argmin(_filled(x, mask, _lowest(x.dtype, True)), dim, keepdim)
-    return out if dtype is None else out.to(dtype)
+    return out.to(x.dtype)
 
 
 def _count(input: Tensor, dims, keepdim: bool, mask) -> Tensor:

@@ -198,6 +198,15 @@ def _repeatable(outputs: list, wanted: list, tolerance: float) -> None:
                                  "input and grad_output multiple times gives different values")
 
 
+def _cotangent(y: Tensor) -> Tensor:
+    """A weight for y that needs a gradient: the same draws each time."""
+    draws = np.random.default_rng(0)
+    values = draws.normal(size=tuple(y.shape)).astype(y.dtype.numpy)
+    if y.dtype.is_complex:
+        values = values + 1j * draws.normal(size=tuple(y.shape))
+    return y.detach().new_tensor(values).requires_grad_(True)
+
+
 def gradgradcheck(func: Callable, inputs: Tensor | Sequence[Tensor],
                   grad_outputs: Tensor | Sequence[Tensor] | None = None, *, eps: float = 1e-6,
                   atol: float = 1e-5, rtol: float = 1e-3, gen_non_contig_grad_outputs: bool = False,
@@ -210,8 +219,7 @@ def gradgradcheck(func: Callable, inputs: Tensor | Sequence[Tensor],
     inputs = _tensors(inputs)
     count = len(inputs)
     if grad_outputs is None:
-        grads = tuple(y.detach().clone().normal_().requires_grad_(True)
-                      for y in _outputs(func(*inputs)))
+        grads = tuple(_cotangent(y) for y in _outputs(func(*inputs)))
     else:
         grads = _tensors(grad_outputs)
 

@@ -15,7 +15,7 @@ from ..graph.node import spec_of
 from ..graph.ops import OPAQUE, composite
 from ..graph.shapes import broadcast_shapes, expand_strides
 
-SMALL = 1 << 18        # multiplications below which a product is one tile
+PART = 6_000_000       # multiplications that are worth a tile of their own
 BLAS = {"f32": "sgemm", "f64": "dgemm", "c64": "cgemm", "c128": "zgemm"}
 
 BLAS_SOURCE = '''from jittensor.kernels.cpu.blas import gemm_{code}
@@ -125,12 +125,20 @@ def layout(spec) -> tuple[int, int] | None:
 
 
 def tiling(m: int, n: int, k: int) -> tuple[int, int]:
-    """Rows and columns of a tile; a function of the shape alone."""
-    if m * n * k <= SMALL:
-        return max(m, 1), max(n, 1)
-    if m >= n or m >= 128:
-        return max(32, -(-m // 8 // 32) * 32) if m > 32 else m, n
-    return m, max(64, -(-n // 8 // 64) * 64)
+    """Rows and columns of a tile; a function of the shape alone.
+
+    Few large tiles: each packs its operands anew, and the BLAS likes 64 rows and more.
+    """
+    work = m * n * k
+    parts = min(8, work // PART) if work < 16 * PART else min(32, max(8, work // (64 * PART)))
+    rows, cols = max(m, 1), max(n, 1)
+    while parts > 1 and max(rows, cols) >= 128:
+        if cols >= rows or rows < 128:
+            cols = -(-cols // 32) * 16
+        else:
+            rows = -(-rows // 32) * 16
+        parts //= 2
+    return rows, cols
 
 
 def launches(graph, index: int, place) -> list[Launch]:

@@ -72,6 +72,8 @@ def normal(words, state, spare):
 
 @njit(error_model="numpy")
 def one(words, state, spare, alpha, unused):
+    if not alpha < {real}(math.inf):
+        return float64(alpha)
     scale = 1.0
     if alpha < {real}(1):
         if alpha == {real}(0):
@@ -119,9 +121,11 @@ def large(words, state, rate):
 @njit(error_model="numpy")
 def one(words, state, spare, rate, unused):
     rate = float64(rate)
+    if not rate < math.inf:
+        return rate
     if rate >= 10.0:
         return large(words, state, rate)
-    if not rate > 0.0:
+    if rate <= 0.0:
         return 0.0
     limit, product, count = math.exp(-rate), 1.0, 0.0
     while not peek(state, 2):
@@ -184,8 +188,8 @@ def one(words, state, spare, count, p):
         return 0.0
     if p >= {real}(1):
         return float64(count)
-    if p != p:
-        return math.nan
+    if p != p or not count < {real}(math.inf):
+        return float64(count * p)
     rare = p if p <= {real}(0.5) else {real}({real}(1) - p)
     if {real}(count * rare) >= {real}(10):
         got = large(words, state, count, rare)

@@ -55,7 +55,8 @@ class Program:
     """A program of about `length` operations. `source` is its text; `expected[k]` is
     (values, strides, error bound) for the k-th call of `check` in it."""
 
-    def __init__(self, seed: int, length: int | None = None, overlap: bool = True):
+    def __init__(self, seed: int, length: int | None = None, overlap: bool = True,
+                 large: bool | None = None):
         self.rng = np.random.default_rng(seed)
         self.seed, self.overlap = seed, overlap
         self.lines: list[str] = []
@@ -65,7 +66,8 @@ class Program:
         self.counts: Counter = Counter()
         self.names = iter(range(1 << 30))
         self.theme = THEMES[self.rng.integers(len(THEMES))]
-        self.large = self.rng.random() < 0.08
+        drawn = self.rng.random() < 0.08
+        self.large = drawn if large is None else large
         pool = LARGE if self.large else SMALL
         self.shapes = [pool[k] for k in self.rng.integers(0, len(pool), 2)]
         length = length or int(self.rng.integers(10, 40 if self.large else 200))

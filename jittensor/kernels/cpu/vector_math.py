@@ -92,7 +92,7 @@ FUNCTIONS: dict[str, VectorFunction] = {
     "tan": _same(trigonometric.tan, 0.7, 4.0),
     "asin": _wide(trigonometric.asin, 0.7, 2.4),
     "acos": _wide(trigonometric.acos, 0.7, 1.5),
-    "atan": _wide(trigonometric.atan, 1.0, 2.5),
+    "atan": _same(trigonometric.atan, 2.0, 2.5),
     "atan2": _wide(trigonometric.atan2, 1.0, 2.5, arguments=2),
     "erf": _same(error.erf, 2.0, 2.0),
     "erfc": _wide(error.erfc, 1.1, 4.0),

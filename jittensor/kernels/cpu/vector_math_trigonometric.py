@@ -78,6 +78,7 @@ _HALF_TURN_F64 = (
 _PI_F32 = (3.141592502593994, 1.5099578831723193e-07, 1.0780605716316238e-14)
 _PI_F64 = (3.141592653589793, 1.224646799147353e-16, 2.165713347843828e-32)
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17)
+_HALF_PI_F32 = (1.5707963705062866, -4.371138828673793e-08)
 _TAN_PI_8 = 0.41421356237309503
 NAN = float("nan")
 NEAR = 131072.0  # the near formulas are for angles up to here
@@ -324,6 +325,15 @@ def _arc_tangent_ratio(y: Lane, x: Lane) -> Lane:
 
 
 def atan(x: Lane) -> Lane:
+    """atan(x) = pi/2 - atan(1/x) past one, in float32 itself."""
+    if x.is_f32:
+        size = abs(x)
+        far = size > 1.0
+        ratio = select(far, 1.0 / size, size)
+        z = ratio * ratio
+        angle = fma(ratio * z, polynomial(z, _ATAN_F32), ratio)
+        high, low = _HALF_PI_F32
+        return copysign(select(far, high - (angle - low), angle), x)
     return copysign(_arc_tangent_ratio(abs(x), x.const(1.0)), x)
 
 
