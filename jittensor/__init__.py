@@ -183,6 +183,7 @@ from . import (  # noqa: E402
     autograd,
     backends,
     cuda,
+    linalg,
     masked,
     nn,
     optim,
@@ -193,6 +194,8 @@ from . import (  # noqa: E402
 from .capture import compile  # noqa: E402
 from .cuda import OutOfMemoryError  # noqa: E402
 from .inspection import explain  # noqa: E402
+
+globals().update(linalg.toplevel.FUNCTIONS)
 
 # in-place forms that PyTorch has in the namespace too
 for _name in """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh as_strided asin

@@ -10,8 +10,8 @@ import numpy as np
 
 from .functions.rows import title
 from .functions.rules import gradient_rule, with_gradient
-from .graph import dtypes as dt
 from .graph.node import spec_of
+from .graph.shapes import broadcast_shapes
 from .kernels import implicit_gradients as _kernels  # noqa: F401  (fills the operator table)
 from .kernels import rejection_draws as draws
 from .random import _drawn
@@ -36,7 +36,7 @@ def _cpp_name(dtype) -> str:
 
 
 def poisson(input: Tensor, generator=None) -> Tensor:
-    """Poisson draws of the rates in `input`, in its shape and floating dtype; no gradient flows.
+    """Poisson draws of the rates in `input`, in its shape and floating dtype. The gradient is 0.
 
     >>> import jittensor as torch
     >>> torch.poisson(torch.zeros(3))
@@ -45,12 +45,13 @@ def poisson(input: Tensor, generator=None) -> Tensor:
     rates = _numbers(input, "poisson_cpu", True)
     if bool((rates < 0).any()):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
-    return _drawn(lambda d: draws.poisson(d, _numbers(input, "poisson_cpu", True)).astype(
-        input.dtype.numpy), tuple(input.shape), input.dtype, generator)
+    return with_gradient(_POISSON, lambda: _drawn(
+        lambda d: draws.poisson(d, _numbers(input, "poisson_cpu", True)).astype(
+            input.dtype.numpy), tuple(input.shape), input.dtype, generator), (input,))
 
 
 def binomial(count: Tensor, prob: Tensor, generator=None) -> Tensor:
-    """Numbers of successes among `count` trials of probability `prob`, in count's shape and dtype.
+    """Numbers of successes among `count` trials of probability `prob`, broadcast to each other.
 
     RuntimeError for dtypes that are not floating or differ, and shapes that do not fit.
     """
@@ -60,10 +61,14 @@ def binomial(count: Tensor, prob: Tensor, generator=None) -> Tensor:
                              f"{'count' if x is count else 'prob'}, got: {title(x)}")
     if count.dtype is not prob.dtype:
         raise RuntimeError("Found dtype " + title(prob) + " but expected " + title(count))
-    wide = prob.detach().expand(count.shape)
+    shape = broadcast_shapes(count.shape, prob.shape)
+    count, wide = count.detach().expand(shape), prob.detach().expand(shape)
     return _drawn(lambda d: draws.binomial(d, _numbers(count, "binomial_cpu", True), _numbers(
         wide, "binomial_cpu", True)).astype(count.dtype.numpy), tuple(count.shape), count.dtype,
         generator)
+
+
+_POISSON = gradient_rule("poisson", lambda node, grad: [grad * 0], grad_name="PoissonBackward0")
 
 
 # ── draws with gradients ──────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from .autograd.graph import attach_view, remember_view
-from .autograd.modes import modes
+from .autograd.modes import modes, no_grad
 from .graph.node import Spec, spec_of
 from .graph.shapes import (
     contiguous_strides,
@@ -258,25 +258,27 @@ def squeeze(input: Tensor, dim=None) -> Tensor:
 
 # ── parts ─────────────────────────────────────────────────────────────────────────────────────
 def scatter_view(grad: Tensor, whole: Spec, part: Spec, offset: int) -> Tensor:
-    """Zeros of spec `whole` with `grad` in the region that a view took."""
-    from .creation import zeros
-    shape = whole.shape
-    if whole.dense:
-        out = zeros(shape, dtype=grad.dtype)
-        if whole.strides != contiguous_strides(shape):
-            out = out.as_strided(shape, whole.strides)
-        region = new_tensor(out.storage, spec_of(grad.spec.dtype, part.shape, part.strides), offset)
+    """Zeros of a dense spec `whole` with `grad` added in the region that a view took."""
+    needs = modes.grad and (grad._leaf or grad._fn is not None)
+    with no_grad():
+        from .record import fill
+        out = fill(spec_of(grad.spec.dtype, whole.shape, whole.strides), 0)
         if may_overlap_itself(part.shape, part.strides):
-            return _scatter_overlapping(out, grad, part, offset)
-        region._base = out
-        region.copy_(grad)
-        return new_tensor(out.storage, out.spec, out.offset)
-    order = sorted(range(len(shape)), key=lambda d: -whole.strides[d])
-    flat = zeros((max(1, 1 + sum((n - 1) * abs(s) for n, s in zip(
-        shape, whole.strides, strict=True))),), dtype=grad.dtype)
-    del order
-    flat = _scatter_overlapping(flat, grad, part, offset)
-    return flat.as_strided(shape, whole.strides, 0).clone()
+            out = _scatter_overlapping(out, grad, part, offset)
+        else:
+            as_strided(out, part.shape, part.strides, offset).copy_(grad)
+    if needs:
+        attach_view(out, grad, "AsStridedScatterBackward0",
+                    lambda g: _region(g, whole, part, offset))
+    return out
+
+
+def _region(grad: Tensor, whole: Spec, part: Spec, offset: int) -> Tensor:
+    """What a view took of a tensor, for a tensor laid out in its own way."""
+    if grad.spec.strides != whole.strides:
+        from .record import cast
+        grad = cast(grad, grad.dtype, whole.strides)
+    return as_strided(grad, part.shape, part.strides, grad.offset + offset)
 
 
 def scatter_part(grad: Tensor, whole: Spec, part: Spec, start: int) -> Tensor:

@@ -146,7 +146,7 @@ class GradNode:
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {hex(id(self))}>"
+        return f"<{type(self).__name__} object at {hex(id(self))}>"
 
     def note_traceback(self) -> None:
         """Keeps where the operation was recorded, for anomaly mode."""
@@ -195,7 +195,10 @@ class GradNode:
                 continue
             gradient = op.grads.get(arg)
             if gradient is None:
-                raise RuntimeError(f"derivative for aten::{op.name} is not implemented")
+                if arg not in op.grads:
+                    raise RuntimeError(f"derivative for aten::{op.name} is not implemented")
+                out.append(None)                # a step: its derivative is 0
+                continue
             out.append(fit(gradient.call(grad, result, *arguments), spec))
         return out
 

@@ -90,13 +90,14 @@ def _shifted(self, dim: int, by: int, fill) -> Tensor:
     return cat([views.narrow(self, dim, 1, size - 1), edge], dim)
 
 
-def _cumprod_grad(self, x, dim: int) -> Tensor:
+def _cumprod_grad(self, x, dim: int, reverse: bool = False) -> Tensor:
     """The gradient of running products without dividing: with S[k] = grad[k] + x[k + 1] S[k + 1],
-    it is the product of x[:k] times S[k]."""
+    it is the product of x[:k] times S[k]. With `reverse` all of it runs the other way."""
     if not x.ndim:
         return self
-    before = scans.scan("cumprod", x, dim)._shifted(dim, 1, 1)
-    return before * _recurrence(self, x._shifted(dim, -1, 0), dim, True)
+    step = -1 if reverse else 1
+    before = scans.scan("cumprod", x, dim, reverse)._shifted(dim, step, 1)
+    return before * _recurrence(self, x._shifted(dim, -step, 0), dim, not reverse)
 
 
 def _scan(self, name: str, dim: int, reverse: bool) -> Tensor:

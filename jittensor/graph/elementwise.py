@@ -153,7 +153,7 @@ row("lgamma", "self", "lgamma(self)", types="float", expensive=True, domain=(0.2
 row("digamma", "self", "digamma(self)", types="float", expensive=True, domain=(0.2, 5),
     public="digamma special_digamma special_psi", grad={"self": "grad * self._trigamma()"})
 row("_trigamma", "self", "trigamma(self)", types="float", expensive=True, inplace=False,
-    domain=(0.2, 5))
+    domain=(0.2, 5), grad={"self": "grad * self._polygamma(2)"})
 row("i0", "self", "i0(self)", types="float", expensive=True, public="i0 special_i0",
     grad={"self": "grad * self._i1()"})
 row("i1", "self", "i1(self)", types="float", expensive=True, inplace=False,
@@ -228,6 +228,7 @@ row("minimum", "self other", "minimum(self, other)", ints="where(self < other, s
     inplace=False, grad={"self": "grad * other._at_least(self)",
                          "other": "grad * self._at_least(other)"})
 row("_at_least", "self other", "where(self > other, 1, where(self == other, 0.5, 0))",
+    grad={"self": None, "other": None},
     ints="where(self >= other, 1, 0)", inplace=False)
 row("fmax", "self other", "where(isnan(self), other, where(isnan(other), self, "
     "where(self > other, self, other)))", ints="where(self > other, self, other)", inplace=False,
@@ -285,7 +286,7 @@ row("lcm", "self other", "lcm(self, other)", ints="lcm(self, other)", types="bit
 row("relu", "self", "relu(self)", ints="where(self > 0, self, 0)",
     grad={"self": "grad._positive_grad(result)"}, types="no_bool")
 row("_positive_grad", "grad_output result_", "where(result_ <= 0, 0, grad_output)", inplace=False,
-    grad={"grad_output": "grad._positive_grad(result_)"}, grad_name="ThresholdBackwardBackward0",
+    grad={"grad_output": "grad._positive_grad(result_)", "result_": None}, grad_name="ThresholdBackwardBackward0",
     ints="where(result_ <= 0, 0, grad_output)")
 row("relu6", "self", "minimum(maximum(self, 0), 6)", ints="where(self < 0, 0, where(self > 6, 6, self))",
     grad={"self": "grad * ((self > 0) & (self < 6))"}, grad_name="HardtanhBackward0")
@@ -313,7 +314,13 @@ row("_gelu_tanh_grad", "grad_output self", "grad_output * (0.5 * (1 + tanh(0.797
     "(self + 0.044715 * self * self * self))) + 0.5 * self * (1 - tanh(0.7978845608028654 * (self "
     "+ 0.044715 * self * self * self)) * tanh(0.7978845608028654 * (self + 0.044715 * self * self "
     "* self))) * (0.7978845608028654 * (1 + 0.134145 * self * self)))", inplace=False,
-    expensive=True, grad={"grad_output": "grad._gelu_tanh_grad(self)"})
+    expensive=True, grad={"grad_output": "grad._gelu_tanh_grad(self)",
+                          "self": "grad * grad_output * self._gelu_tanh_curve()"})
+_u = "0.7978845608028654 * (self + 0.044715 * self * self * self)"
+_slope = "(0.7978845608028654 * (1 + 0.134145 * self * self))"
+row("_gelu_tanh_curve", "self", f"(1 - tanh({_u}) * tanh({_u})) * ({_slope} + 0.5 * self * "
+    f"(0.7978845608028654 * 0.26829 * self - 2 * tanh({_u}) * {_slope} * {_slope}))",
+    types="float", inplace=False, expensive=True)
 row("silu", "self", "self / (1 + exp(-self))", expensive=True,
     grad={"self": "grad * (self.sigmoid() * (1 + self * (1 - self.sigmoid())))"})
 row("mish", "self", "self * tanh(log1p_exp(self))", expensive=True,
@@ -325,7 +332,7 @@ row("softplus", "self beta threshold", "where(self * beta > threshold, self, "
     "log1p(exp(self * beta)) / beta)", expensive=True, defaults={"beta": 1.0, "threshold": 20.0},
     grad={"self": "grad * (self * beta).sigmoid()._softplus_slope(self * beta, threshold)"})
 row("_softplus_slope", "slope scaled threshold", "where(scaled > threshold, 1, slope)",
-    inplace=False, grad={"slope": "grad * (scaled <= threshold)"})
+    inplace=False, grad={"slope": "grad * (scaled <= threshold)", "scaled": None})
 row("logsigmoid", "self", "minimum(self, 0) - log1p(exp(-abs(self)))", expensive=True,
     public="logsigmoid", grad={"self": "grad * (-self).sigmoid()"}, grad_name="LogSigmoidBackward0")
 row("elu", "self alpha scale input_scale", "where(self > 0, self * scale, "

@@ -10,8 +10,8 @@ from itertools import count
 
 from ..compiler.fuse import LONG_ROW
 from ..compiler.lower import COLUMNS, LoopNest, Operand, Statement
-from .angles import guarded, has_angles
 from ..graph.ops import OPS
+from .angles import guarded, has_angles
 from .formula import Formulas
 
 TILE = 1024  # elements of a stack tile between a row's formula and its reduction

@@ -93,7 +93,8 @@ def one(words, state, spare, alpha, unused):
         xx = x * x
         if u < 1.0 - float64(float32(0.0331)) * xx * xx or math.log(u) < (
                 0.5 * xx + d * (1.0 - v + math.log(v))):
-            return max(float64({real}(scale * d * v)), {least})
+            got = float64({real}(scale * d * v))
+            return got if got > {least} else {least}
     return 0.0
 '''
 

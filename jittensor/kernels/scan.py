@@ -152,7 +152,7 @@ def _cumsum_backward(node, grad):
 
 
 def _cumprod_backward(node, grad):
-    return [grad._cumprod_grad(node.saved(0), node.attrs[0])]
+    return [grad._cumprod_grad(node.saved(0), *node.attrs[:2])]
 
 
 def _logcumsumexp_backward(node, grad):

@@ -80,7 +80,8 @@ def _real_part(self, part: int, label: str) -> Tensor:
     out._base = self if self._base is None else self._base
     if modes.grad and self.requires_grad:
         def back(g):
-            z = F.complex(g, F.zeros_like(g)) if part == 0 else F.complex(F.zeros_like(g), g)
+            zero = g.new_zeros(g.shape)
+            z = F.complex(g, zero) if part == 0 else F.complex(zero, g)
             return z
 
         attach_view(out, self, label, back)

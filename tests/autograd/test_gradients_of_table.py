@@ -14,7 +14,7 @@ from jittensor.record import elementwise
 # operands of which a scalar is meant, not a tensor
 SCALARS = {"alpha": 0.7, "value": 0.7, "min_val": -1.0, "max_val": 1.0, "negative_slope": 0.1,
            "threshold": 0.3, "beta": 1.3, "scale": 1.1, "input_scale": 1.2, "lambd": 0.4,
-           "nan": 0.0, "posinf": 9.0, "neginf": -9.0, "min": -0.6, "max": 0.8}
+           "order": 1, "nan": 0.0, "posinf": 9.0, "neginf": -9.0, "min": -0.6, "max": 0.8}
 MASKS = {"condition", "mask"}
 # second operands whose domain is not the first one's
 DOMAINS = {"other": (0.3, 2.5), "exponent": (0.5, 2.5), "weight": (0.1, 0.45)}
@@ -110,7 +110,7 @@ TWO = {
     "cosine": lambda a, b: F.cosine_similarity(a, b),
     "cross_entropy_probabilities": lambda a, b: F.cross_entropy(a, torch.softmax(b, 1)),
     "kl": lambda a, b: F.kl_div(a, torch.softmax(b, 1), reduction="batchmean"),
-    "embedding": lambda a, b: F.embedding(torch.tensor([0, 2, 2]), a, padding_idx=0) * b,
+    "embedding": lambda a, b: F.embedding(torch.tensor([1, 2, 2]), a, padding_idx=0) * b,
     "index_add": lambda a, b: a.index_add(0, torch.tensor([0, 0, 2]), b),
     "in_place": lambda a, b: (a * 1).mul_(b).sin_().add_(a),
     "in_place_view": lambda a, b: _written(a, b),
