@@ -186,7 +186,8 @@ class _State:
                 member.level = "row"
         members = {**theirs.nest.members, **mine.nest.members}
         entries = sorted(theirs.entries + mine.entries)
-        why = (self._consistent(entries, members) or self._phases(entries, members, kind)
+        why = (self._consistent(mine, theirs, members)
+               or self._consistent(theirs, mine, members) or self._phases(entries, members, kind)
                or self._hazard(entries, members))
         if why is not None:
             mine.nest.replace({b: a for a, b in pairs.items()})
@@ -202,10 +203,12 @@ class _State:
             self.of[e] = theirs
         return None
 
-    def _consistent(self, entries: list[int], members: dict[int, Member]) -> Why | None:
-        """Every value handed on inside the group is read where it is written."""
-        inside = set(entries)
-        for e in entries:
+    def _consistent(self, readers: Group, writers: Group,
+                    members: dict[int, Member]) -> Why | None:
+        """Every value that one part of a merged group hands to the other is read where it is
+        written."""
+        inside = writers.nest.members
+        for e in readers.entries:
             entry = self.graph.entries[e]
             if entry.base in inside:
                 return Why("the storage it writes into is filled by the same kernel")

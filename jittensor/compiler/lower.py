@@ -15,6 +15,7 @@ from .fuse import LONG_ROW, Group, out_index, start
 from .graph import Entry, Graph
 from .loops import Loop, address
 
+TILE_SIDE = 64         # elements of a side of a tile where operands are transposed
 COLUMNS = 128          # columns of a tile in a column reduction
 
 
@@ -106,6 +107,9 @@ class Lowering:
         outer, inner = self._order()
         outer = self._collapse(outer, keep_last=group.kind == "col")
         inner = self._collapse(inner)
+        kind = group.kind
+        if kind == "map" and self._transposed(outer):
+            kind = "tiled"
         body = []
         for e, (entry, member, refs) in zip(group.entries, drafts, strict=True):
             combine, compute = "", entry.attrs[1]
@@ -115,7 +119,7 @@ class Lowering:
                     combine = {"maximum": "or", "minimum": "and"}.get(combine, combine)
             body.append(Statement(entry.op.name, compute.code, entry.spec.dtype.code, refs,
                                   member.level, member.phase, stores.get(e, ()), combine))
-        nest = LoopNest(group.kind, len(outer), len(inner),
+        nest = LoopNest(kind, len(outer), len(inner),
                         tuple(self._operand(o, outer, inner) for o in self.operands),
                         tuple(body), "".join(kind for kind, _ in self.scalars))
         return self._launch(nest, outer, inner)
@@ -208,6 +212,20 @@ class Lowering:
                 out.append((loop,))
         return out
 
+    def _transposed(self, loops: list[tuple[Loop, ...]]) -> bool:
+        """Whether an operand's fastest loop is not the last one (then that comes just before the
+        last, and both are walked in tiles)."""
+        if len(loops) < 2 or _size(loops[-1]) < TILE_SIDE // 2:
+            return False
+        for o in self.operands:
+            steps = self._strides(o, loops)
+            if steps[-1] > 1:
+                fast = min((s, k) for k, s in enumerate(steps[:-1] + [steps[-1]]) if s)[1]
+                if fast < len(loops) - 1 and _size(loops[fast]) >= TILE_SIDE // 2:
+                    loops.insert(len(loops) - 1, loops.pop(fast))
+                    return True
+        return False
+
     def _strides(self, operand: dict, loops: list[tuple[Loop, ...]]) -> list[int]:
         return [operand["where"].get(part[-1], 0) for part in loops]
 
@@ -253,6 +271,12 @@ def _share(launch: Launch, nest: LoopNest, sizes: list[int], rows: int, cols: in
     cost = max(1, len(nest.body) // 4)
     if nest.kind == "map":
         launch.total, launch.grain = rows, max(1024, GRAIN // cost)
+        if 0 in sizes:
+            launch.total = 0
+    elif nest.kind == "tiled":
+        tiles = [-(-n // TILE_SIDE) for n in sizes[-2:]]
+        launch.total = rows // max(1, sizes[-1] * sizes[-2]) * tiles[0] * tiles[1]
+        launch.grain = max(1, GRAIN // (TILE_SIDE * TILE_SIDE * cost))
         if 0 in sizes:
             launch.total = 0
     elif nest.kind == "row":

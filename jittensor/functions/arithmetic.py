@@ -182,7 +182,7 @@ def masked_fill(input, mask, value) -> Tensor:
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got "
                            f"tensor with {value.ndim} dimension(s).")
-    return record(OPS["masked_fill"], input, mask, value)
+    return record(OPS["masked_fill"], input.contiguous(), mask, value)
 
 
 def round(input, *, decimals: int = 0, out=None) -> Tensor:

@@ -42,7 +42,7 @@ def conj(input) -> Tensor:
 
 def conj_physical(input, *, out: Tensor | None = None) -> Tensor:
     """The conjugate, a copy."""
-    return into(out, record(OPS["_conj"], input) if input.dtype.is_complex else input.clone())
+    return into(out, record(OPS["_conj"], input) if input.dtype.is_complex else input)
 
 
 def resolve_conj(input) -> Tensor:

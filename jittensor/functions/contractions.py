@@ -101,7 +101,7 @@ def _plus(name: str, input: Tensor, product: Tensor, beta, alpha) -> Tensor:
         product = product * alpha
     if beta == 0:
         return product + 0
-    return (input if beta == 1 else input * beta) + product
+    return product + (input if beta == 1 else input * beta)
 
 
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:

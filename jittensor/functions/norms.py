@@ -130,7 +130,7 @@ def renorm(input, p: float, dim: int, maxnorm: float, *, out: Tensor | None = No
     dims = tuple(k for k in range(input.ndim) if k != d)
     size = vector_norm(input, p, dims, True)
     scale = (maxnorm / (size + 1e-7)).where(size > maxnorm, 1.0)
-    return into(out, input * scale)
+    return into(out, input.contiguous() * scale)
 
 
 def cdist(x1, x2, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary",

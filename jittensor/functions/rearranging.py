@@ -7,10 +7,10 @@ from ..creation import arange, full, pending, zeros
 from ..graph import dtypes as dt
 from ..graph.node import spec_of
 from ..graph.ops import OPS
-from ..graph.shapes import wrap_dim
+from ..graph.shapes import may_overlap_itself, output_strides, wrap_dim
 from ..record import cast, write
 from ..record import elementwise as record
-from ..tensor import Tensor
+from ..tensor import Tensor, new_tensor
 from .rules import gradient_rule, with_gradient
 from .splitting import split, split_with_sizes, unbind
 
@@ -31,7 +31,7 @@ def flip(input, *axes, dims=None) -> Tensor:
         strides[d] = -strides[d]
     view = spec_of(spec.dtype, spec.shape, tuple(strides), spec.device)
     back = views.make_view(input, view, offset, "FlipBackward0", lambda g: flip(g, axes))
-    return cast(back, spec.dtype, spec.strides if spec.dense else None)
+    return cast(back, spec.dtype, output_strides(spec.shape, [(spec.shape, spec.strides)]))
 
 
 def fliplr(input) -> Tensor:
@@ -256,8 +256,24 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
 
 
 # ── a part written into a copy ────────────────────────────────────────────────────────────────
+def _same_layout(x: Tensor) -> Tensor:
+    """A copy with x's own strides, gaps and all."""
+    spec = x.spec
+    if spec.dense or may_overlap_itself(spec.shape, spec.strides):
+        return x.clone()
+
+    def compute() -> Tensor:
+        reach = 1 + sum((n - 1) * s for n, s in zip(spec.shape, spec.strides, strict=True))
+        whole = new_tensor(pending((reach,), spec.dtype).storage, spec)
+        write(whole, OPS["cast"], x)
+        whole.storage.version = 0
+        return whole
+
+    return with_gradient(OPS["clone"], compute, (x,))
+
+
 def _scattered(input: Tensor, src: Tensor, name: str, view) -> Tensor:
-    out = cast(input, input.dtype, None) if input.spec.dense else input.clone()
+    out = _same_layout(input)
     region = view(out)
     if region.shape != src.shape:
         raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = "

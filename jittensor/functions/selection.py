@@ -12,9 +12,9 @@ from .. import indexing, views
 from ..creation import full, zeros, zeros_like
 from ..graph import dtypes as dt
 from ..graph.node import spec_of
-from ..graph.shapes import broadcast_shapes, wrap_dim
+from ..graph.shapes import broadcast_shapes, contiguous_strides, wrap_dim
 from ..kernels import along as _kernels  # noqa: F401  (fills the table of opaque operators)
-from ..record import apply
+from ..record import apply, cast
 from ..tensor import Tensor, from_array
 from .rows import into, title
 from .rules import gradient_rule, with_gradient
@@ -107,7 +107,7 @@ def _scattered(x: Tensor, d: int, index: Tensor, src: Tensor, mode: str) -> Tens
     got = apply("_scatter_" + mode, (a, b, c), (d,), spec=lambda: spec_of(a.dtype, a.shape))
     if region is x:
         return got
-    whole = x.clone()
+    whole = cast(x, x.dtype, contiguous_strides(x.shape))
     _fitted(whole, index.shape, d).copy_(got)
     return whole
 
@@ -332,10 +332,8 @@ def nonzero(input, *, as_tuple: bool = False, out: Tensor | None = None):
     if as_tuple:
         return tuple(from_array(f) for f in found)
     if found is None:
-        table = np.zeros((int(values != 0), 0), np.int64)
-    else:
-        table = np.stack(found, 1)
-    return into(out, from_array(np.ascontiguousarray(table)))
+        return into(out, from_array(np.zeros((int(values != 0), 0), np.int64)))
+    return into(out, views.transpose(from_array(np.stack(found)), 0, 1))
 
 
 def argwhere(input) -> Tensor:
@@ -407,7 +405,9 @@ def put(input, index, source, accumulate: bool = False) -> Tensor:
     if not index.numel():
         return input.clone()
     got = write(views.reshape(input, -1), 0, views.reshape(index, -1), views.reshape(source, -1))
-    return views.reshape(got, input.shape)
+    got = views.reshape(got, input.shape)
+    dense = input.spec.dense and not input.spec.contiguous
+    return cast(got, got.dtype, input.spec.strides) if dense else got
 
 
 def _fill_backward(node, grad):

@@ -12,6 +12,7 @@ from .. import return_types, views
 from ..creation import full
 from ..graph import dtypes as dt
 from ..graph.shapes import wrap_dim
+from ..record import cast
 from ..tensor import Tensor, from_array
 from .rows import into
 from .selection import gather
@@ -45,16 +46,25 @@ def _outs(out, results):
         into(o, r) for o, r in zip(out, results, strict=True))
 
 
+def _like(input: Tensor, result: Tensor) -> Tensor:
+    """The result with the input's strides where they are dense."""
+    spec = input.spec
+    if not spec.dense or spec.contiguous:
+        return result
+    return cast(result, result.dtype, spec.strides)
+
+
 def sort(input, dim: int = -1, descending: bool = False, stable: bool = False, *, out=None):
     """(values in order along a dim, their indices); equal values keep their order."""
     d = wrap_dim(dim, input.ndim)
     index = _order(input, d, descending)
-    return return_types.sort(*_outs(out, (gather(input, d, index), index)))
+    got = _like(input, gather(input, d, index)), _like(input, index)
+    return return_types.sort(*_outs(out, got))
 
 
 def argsort(input, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that put a dim in order."""
-    return _order(input, wrap_dim(dim, input.ndim), descending)
+    return _like(input, _order(input, wrap_dim(dim, input.ndim), descending))
 
 
 def msort(input, *, out: Tensor | None = None) -> Tensor:

@@ -52,16 +52,16 @@ row("lerp", "self end weight", "where(abs(weight) < 0.5, self + weight * (end - 
     "end - (end - self) * (1 - weight))", public="", complex_ok=False,
     grad={"self": "grad * (1 - weight)", "end": "grad * weight", "weight": "grad * (end - self)"})
 row("abs", "self", "abs(self)", ints="int_abs(self)", grad={"self": "grad * self.sgn()"},
-    public="abs absolute", types="real", complex_ok=True)
+    public="abs absolute", types="real_no_bool", complex_ok=True)
 row("sign", "self", "sign(self)", ints="int_sign(self)", grad={"self": "grad * 0"})
 row("sgn", "self", "sgn(self)", ints="int_sign(self)", grad={"self": "grad * 0"}, complex_ok=True)
 row("signbit", "self", "signbit(self)", ints="self < 0", types="predicate", inplace=False)
 row("copysign", "self other", "copysign(self, other)", types="float",
     grad={"self": "grad * (self.sign() * result.sign())", "other": "grad * 0"})
 row("nextafter", "self other", "nextafter(self, other)",
-    grad={"self": "grad", "other": "grad * 0"})
+    grad={"self": "grad", "other": "grad * 0"}, types="floating")
 row("hypot", "self other", "hypot(self, other)",
-    grad={"self": "grad * (self / result)", "other": "grad * (other / result)"})
+    grad={"self": "grad * (self / result)", "other": "grad * (other / result)"}, types="floating")
 row("heaviside", "self values", "where(self == 0, values, where(self > 0, 1, 0))",
     ints="where(self == 0, values, where(self > 0, 1, 0))", grad={})
 row("ldexp", "self other", "self * exp2(other)", types="float", expensive=True,
@@ -70,12 +70,12 @@ row("ldexp", "self other", "self * exp2(other)", types="float", expensive=True,
 # ── rounding ──────────────────────────────────────────────────────────────────────────────────
 for _name, _formula in (("floor", "floor(self)"), ("ceil", "ceil(self)"), ("trunc", "trunc(self)"),
                         ("round", "round(self)")):
-    row(_name, "self", _formula, ints="self", grad={"self": "grad * 0"},
+    row(_name, "self", _formula, ints="self", grad={"self": "grad * 0"}, types="no_bool",
         public="trunc fix" if _name == "trunc" else _name if _name != "round" else "",
         inplace=True)
 row("round_decimals", "self scale", "round(self * scale) / scale", public="",
-    grad={"self": "grad * 0"}, grad_name="RoundBackward1")
-row("frac", "self", "self - trunc(self)", grad={"self": "grad"})
+    grad={"self": "grad * 0"}, grad_name="RoundBackward1", types="floating")
+row("frac", "self", "self - trunc(self)", grad={"self": "grad"}, types="floating")
 
 # ── exponents, logarithms, powers ─────────────────────────────────────────────────────────────
 row("exp", "self", "exp(self)", types="float", grad={"self": "grad * result"}, expensive=True)
@@ -101,11 +101,11 @@ row("pow", "self exponent", "pow(self, exponent)", ints="int_pow(self, exponent)
           "exponent": "exponent._pow_grad_exponent(grad, self, result)"})
 row("cube", "self", "self * self * self", ints="self * self * self", public="",
     grad={"self": "grad * (3.0 * (self * self))"}, complex_ok=True, grad_name="PowBackward0")
-row("logaddexp", "self other", "logaddexp(self, other)", types="same", expensive=True,
+row("logaddexp", "self other", "logaddexp(self, other)", types="floating", expensive=True,
     grad={"self": "grad / (1 + (other - self).exp())", "other": "grad / (1 + (self - other).exp())"})
 row("logaddexp2", "self other", "logaddexp2(self, other)", expensive=True,
     grad={"self": "grad / (1 + (other - self).exp2())",
-          "other": "grad / (1 + (self - other).exp2())"})
+          "other": "grad / (1 + (self - other).exp2())"}, types="floating")
 row("xlogy", "self other", "where(isnan(other), other, where(self == 0, 0, self * log(other)))",
     types="float", expensive=True, public="xlogy special_xlogy",
     grad={"self": "grad._xlogy_grad(self, other)", "other": "grad * self / other"})
@@ -186,9 +186,9 @@ row("zeta", "self other", "zeta(self, other)", types="float", expensive=True, in
     public="special_zeta _zeta", domain=(1.1, 5.0),
     grad={"other": "grad * -self * (self + 1.0)._zeta(other)"})
 row("igamma", "self other", "gammainc(self, other)", expensive=True, domain=(0.2, 5.0),
-    public="igamma special_gammainc", grad={"other": "grad * self._igamma_grad(other)"})
+    public="igamma special_gammainc", grad={"other": "grad * self._igamma_grad(other)"}, types="floating")
 row("igammac", "self other", "gammaincc(self, other)", expensive=True, domain=(0.2, 5.0),
-    public="igammac special_gammaincc", grad={"other": "grad * -self._igamma_grad(other)"})
+    public="igammac special_gammaincc", grad={"other": "grad * -self._igamma_grad(other)"}, types="floating")
 row("_polygamma", "self order", "polygamma(order, self)", types="float", expensive=True,
     inplace=False, domain=(0.2, 5.0), grad={"self": "grad * self._polygamma(order + 1)"},
     grad_name="PolygammaBackward0")
@@ -276,11 +276,11 @@ for _name, _formula in (("bitwise_and", "self & other"), ("bitwise_or", "self | 
     row(_name, "self other", _formula, ints=_formula, types="bitwise")
 row("bitwise_not", "self", "~self", ints="~self", types="bitwise")
 row("bitwise_left_shift", "self other", "shift_left(self, other)",
-    ints="shift_left(self, other)", types="bitwise")
+    ints="shift_left(self, other)", types="integer")
 row("bitwise_right_shift", "self other", "shift_right(self, other)",
-    ints="shift_right(self, other)", types="bitwise")
-row("gcd", "self other", "gcd(self, other)", ints="gcd(self, other)", types="bitwise")
-row("lcm", "self other", "lcm(self, other)", ints="lcm(self, other)", types="bitwise")
+    ints="shift_right(self, other)", types="integer")
+row("gcd", "self other", "gcd(self, other)", ints="gcd(self, other)", types="integer")
+row("lcm", "self other", "lcm(self, other)", ints="lcm(self, other)", types="integer")
 
 # ── activations ───────────────────────────────────────────────────────────────────────────────
 row("relu", "self", "relu(self)", ints="where(self > 0, self, 0)",
@@ -296,12 +296,12 @@ row("hardtanh", "self min_val max_val", "minimum(maximum(self, min_val), max_val
     defaults={"min_val": -1.0, "max_val": 1.0}, types="first")
 row("leaky_relu", "self negative_slope", "where(self > 0, self, self * negative_slope)",
     grad={"self": "grad * ((self > 0) + (self <= 0) * negative_slope)"},
-    defaults={"negative_slope": 0.01}, grad_name="LeakyReluBackward0")
+    defaults={"negative_slope": 0.01}, grad_name="LeakyReluBackward0", types="floating")
 row("threshold", "self threshold value", "where(self <= threshold, value, self)",
     ints="where(self <= threshold, value, self)", types="first",
     grad={"self": "grad * (self > threshold)"})
 row("gelu", "self", "0.5 * self * (1 + erf(self * 0.7071067811865476))", expensive=True, public="",
-    grad={"self": "grad._gelu_grad(self)"})
+    grad={"self": "grad._gelu_grad(self)"}, types="floating")
 row("_gelu_grad", "grad_output self", "grad_output * (0.5 * (1 + erf(self * 0.7071067811865476)) "
     "+ self * exp(self * self * -0.5) * 0.3989422804014327)", inplace=False, expensive=True,
     grad={"grad_output": "grad._gelu_grad(self)",
@@ -309,7 +309,7 @@ row("_gelu_grad", "grad_output self", "grad_output * (0.5 * (1 + erf(self * 0.70
                   "* 0.3989422804014327"})
 row("gelu_tanh", "self", "0.5 * self * (1 + tanh(0.7978845608028654 * (self + 0.044715 * self "
     "* self * self)))", expensive=True, public="", grad={"self": "grad._gelu_tanh_grad(self)"},
-    grad_name="GeluBackward0")
+    grad_name="GeluBackward0", types="floating")
 row("_gelu_tanh_grad", "grad_output self", "grad_output * (0.5 * (1 + tanh(0.7978845608028654 * "
     "(self + 0.044715 * self * self * self))) + 0.5 * self * (1 - tanh(0.7978845608028654 * (self "
     "+ 0.044715 * self * self * self)) * tanh(0.7978845608028654 * (self + 0.044715 * self * self "
@@ -322,33 +322,33 @@ row("_gelu_tanh_curve", "self", f"(1 - tanh({_u}) * tanh({_u})) * ({_slope} + 0.
     f"(0.7978845608028654 * 0.26829 * self - 2 * tanh({_u}) * {_slope} * {_slope}))",
     types="float", inplace=False, expensive=True)
 row("silu", "self", "self / (1 + exp(-self))", expensive=True,
-    grad={"self": "grad * (self.sigmoid() * (1 + self * (1 - self.sigmoid())))"})
+    grad={"self": "grad * (self.sigmoid() * (1 + self * (1 - self.sigmoid())))"}, types="floating")
 row("mish", "self", "self * tanh(log1p_exp(self))", expensive=True,
     grad={"self": "grad * (self._softplus1().tanh() + self * self.sigmoid() * "
-                  "(1 - self._softplus1().tanh() * self._softplus1().tanh()))"})
+                  "(1 - self._softplus1().tanh() * self._softplus1().tanh()))"}, types="floating")
 row("_softplus1", "self", "log1p_exp(self)", expensive=True, inplace=False,
     grad={"self": "grad * self.sigmoid()"})
 row("softplus", "self beta threshold", "where(self * beta > threshold, self, "
     "log1p(exp(self * beta)) / beta)", expensive=True, defaults={"beta": 1.0, "threshold": 20.0},
-    grad={"self": "grad * (self * beta).sigmoid()._softplus_slope(self * beta, threshold)"})
+    grad={"self": "grad * (self * beta).sigmoid()._softplus_slope(self * beta, threshold)"}, types="floating")
 row("_softplus_slope", "slope scaled threshold", "where(scaled > threshold, 1, slope)",
     inplace=False, grad={"slope": "grad * (scaled <= threshold)", "scaled": None})
 row("logsigmoid", "self", "minimum(self, 0) - log1p(exp(-abs(self)))", expensive=True,
-    public="logsigmoid", grad={"self": "grad * (-self).sigmoid()"}, grad_name="LogSigmoidBackward0")
+    public="logsigmoid", grad={"self": "grad * (-self).sigmoid()"}, grad_name="LogSigmoidBackward0", types="floating")
 row("elu", "self alpha scale input_scale", "where(self > 0, self * scale, "
     "expm1(self * input_scale) * (alpha * scale))", expensive=True,
     defaults={"alpha": 1.0, "scale": 1.0, "input_scale": 1.0},
     grad={"self": "grad * ((self > 0) * scale + (self <= 0) * ((self * input_scale).clamp_max(0)"
-                  ".exp() * (alpha * scale * input_scale)))"})
+                  ".exp() * (alpha * scale * input_scale)))"}, types="floating")
 row("hardsigmoid", "self", "minimum(maximum(self + 3, 0), 6) / 6",
-    grad={"self": "grad * ((self > -3) & (self < 3)) / 6"})
+    grad={"self": "grad * ((self > -3) & (self < 3)) / 6"}, types="floating")
 row("hardswish", "self", "self * minimum(maximum(self + 3, 0), 6) / 6",
-    grad={"self": "grad * (((self > -3) & (self < 3)) * (self / 3 + 0.5) + (self >= 3))"})
+    grad={"self": "grad * (((self > -3) & (self < 3)) * (self / 3 + 0.5) + (self >= 3))"}, types="floating")
 row("softshrink", "self lambd", "where(self > lambd, self - lambd, where(self < -lambd, "
     "self + lambd, self * 0))", defaults={"lambd": 0.5},
-    grad={"self": "grad * ((self > lambd) | (self < -lambd))"})
+    grad={"self": "grad * ((self > lambd) | (self < -lambd))"}, types="floating")
 row("hardshrink", "self lambd", "where((self >= -lambd) & (self <= lambd), 0, self)",
-    defaults={"lambd": 0.5}, grad={"self": "grad * ((self > lambd) | (self < -lambd))"})
+    defaults={"lambd": 0.5}, grad={"self": "grad * ((self > lambd) | (self < -lambd))"}, types="floating")
 
 # ── casts, copies, fills, parts of complex numbers ────────────────────────────────────────────
 row("cast", "self", "self", ints="self", public="", complex_ok=True, grad={"self": "grad"},

@@ -147,19 +147,22 @@ def elementwise_types(op: Op, operands: list[tuple[str, DType | type]]) -> tuple
                             [d for k, d in kinds if k == "s"])
     if rule in ("float", "float_out") and common.category < dt.FLOAT:
         common = dt.Default.float_
-    if rule == "bitwise" and common.category > dt.INT:
-        raise RuntimeError(f'"{op.name}_cpu" not implemented for \'{_scalar_name(common)}\'')
-    if rule == "no_bool" and common is dt.bool_:
-        raise RuntimeError(f'"{op.name}" not implemented for \'Bool\'')
+    if rule in ("bitwise", "integer") and common.category > dt.INT:
+        raise NotImplementedError(f'"{op.name}_cpu" not implemented for \'{_scalar_name(common)}\'')
+    if rule == "floating" and common.category < dt.FLOAT:
+        raise NotImplementedError(f'"{op.name}_cpu" not implemented for \'{_scalar_name(common)}\'')
+    if rule in ("no_bool", "real_no_bool", "integer") and common is dt.bool_:
+        raise NotImplementedError(f'"{op.name}_cpu" not implemented for \'Bool\'')
     if common.is_complex and not op.complex_ok:
-        raise RuntimeError(f'"{op.name}" not implemented for \'{_scalar_name(common)}\'')
+        raise NotImplementedError(
+            f'"{op.name}_cpu" not implemented for \'{_scalar_name(common)}\'')
     if rule in ("compare", "predicate"):
         return common, dt.bool_
     if rule == "logical":
         return dt.bool_, dt.bool_
     if rule == "to_complex":
         return common, common.to_complex()
-    if rule == "real":
+    if rule in ("real", "real_no_bool"):
         return common, common.to_real()
     if rule == "real_float":
         real = common.to_real() if common.category >= dt.FLOAT else dt.Default.float_

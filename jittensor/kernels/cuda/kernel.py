@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...compiler.lower import LoopNest
-from ..emit import IDENTITY, Kernel, _Indented
+from ..skeletons.base import Kernel, _Indented
+from ..skeletons.row import IDENTITY
 from ..formula import BY_CODE
 from .formula import CudaFormulas
 

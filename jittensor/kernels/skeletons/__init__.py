@@ -1,0 +1,1 @@
+"""Loop skeletons of CPU kernels: a LoopNest in, its kernel's source out; a shape of loops a file."""
