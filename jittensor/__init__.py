@@ -183,19 +183,23 @@ from . import (  # noqa: E402
     autograd,
     backends,
     cuda,
+    fft,
     linalg,
     masked,
     nn,
     optim,
     return_types,
+    signal,
     special,
+    spectral,
     utils,
 )
+from .aliases import as_torch  # noqa: E402
 from .capture import compile  # noqa: E402
 from .cuda import OutOfMemoryError  # noqa: E402
 from .inspection import explain  # noqa: E402
 
-globals().update(linalg.toplevel.FUNCTIONS)
+globals().update({**linalg.toplevel.FUNCTIONS, **spectral.FUNCTIONS})
 
 # in-place forms that PyTorch has in the namespace too
 for _name in """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh as_strided asin

@@ -82,6 +82,7 @@ class _State:
     def __init__(self, graph: Graph, enabled: bool):
         self.graph, self.enabled = graph, enabled
         self.of: dict[int, Group] = {}
+        self.newest: Group | None = None     # a group that no other depends on yet
         self.whys: list[tuple[int, int, Why]] = []
         self.readers: dict[int, list[tuple[int, int]]] = {}  # root -> (entry, read) of its content
 
@@ -89,7 +90,7 @@ class _State:
     def add(self, i: int) -> None:
         """Makes a group of entry i and merges it with its producers' where rules allow."""
         entry = self.graph.entries[i]
-        group = _single(i, entry)
+        group = self.newest = _single(i, entry)
         self.of[i] = group
         for source in entry.srcs + ((entry.base,) if entry.base is not None else ()):
             if source >= 0:
@@ -129,17 +130,9 @@ class _State:
 
     def _cycle(self, mine: Group, theirs: Group) -> Why | None:
         """Refuses where a third group would have to run both before and after the merged one."""
-        stack = [g for g in mine.before() if g is not theirs]
-        stack += [g for g in theirs.before() if g is not mine]
-        seen = set()
-        while stack:
-            g = stack.pop()
-            if g is mine or g is theirs:
-                return Why("another kernel needs one's result and gives the other's input")
-            if g.serial in seen:
-                continue
-            seen.add(g.serial)
-            stack.extend(g.before())
+        if _reaches(mine.before() - {theirs}, theirs) or mine is not self.newest and _reaches(
+                theirs.before() - {mine}, mine):
+            return Why("another kernel needs one's result and gives the other's input")
         return None
 
     def _merge(self, i: int, k: int, source: int, mine: Group, theirs: Group) -> Why | None:
@@ -279,6 +272,7 @@ class _State:
         A value that was refused because it is broadcast gets a second try: the reader may have
         come into a group whose rows it is repeated over.
         """
+        self.newest = None
         for source, i, why in list(self.whys):
             if why is BROADCAST and self.of[source] is not self.of[i]:
                 for k, other in enumerate(self.graph.entries[i].srcs):
@@ -299,6 +293,19 @@ class _State:
                         entry.op.kind == OPAQUE):
                     g.stored.append(e)
         return Fusion(_in_order(groups), self.of, self.whys)
+
+
+def _reaches(groups: set[Group], goal: Group) -> bool:
+    """Whether some of the groups are `goal` or must run after it."""
+    stack, seen = list(groups), set()
+    while stack:
+        g = stack.pop()
+        if g is goal:
+            return True
+        if g.serial not in seen:
+            seen.add(g.serial)
+            stack.extend(g.before())
+    return False
 
 
 def _in_order(groups: list[Group]) -> list[Group]:

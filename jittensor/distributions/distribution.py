@@ -63,7 +63,8 @@ class Distribution:
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:
         """The same distribution with its batch dims broadcast to `batch_shape`."""
-        new = self._get_checked_instance(type(self), _instance)
+        own_class = next(c for c in type(self).__mro__ if c.__module__.startswith(__package__))
+        new = self._get_checked_instance(own_class, _instance)
         shape = Size(batch_shape)
         own = len(self._batch_shape)
         for name in self._expanded():

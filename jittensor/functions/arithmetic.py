@@ -121,6 +121,8 @@ def _needs(x: Tensor) -> bool:
 
 def square(input, *, out=None) -> Tensor:
     """input * input."""
+    if input.dtype is dt.bool_:
+        input = input.to(dt.int64)
     return pow(input, 2, out=out)
 
 
@@ -247,6 +249,39 @@ def isreal(input) -> Tensor:
     if input.dtype.is_complex:
         return input.imag == 0
     return record(OPS["isfinite"], input) | True
+
+
+def neg(input, *, out=None) -> Tensor:
+    """-input."""
+    if input.dtype is dt.bool_:
+        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you "
+                           "are trying to invert a mask, use the `~` or `logical_not()` operator "
+                           "instead.")
+    return into(out, record(OPS["neg"], input))
+
+
+negative = neg
+
+
+def positive(input) -> Tensor:
+    """The tensor itself."""
+    if input.dtype is dt.bool_:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+def relu(input) -> Tensor:
+    """The larger of 0 and input."""
+    if input.dtype is dt.bool_:
+        raise RuntimeError("Boolean inputs not supported for relu")
+    return record(OPS["relu"], input)
+
+
+def heaviside(input, values, *, out=None) -> Tensor:
+    """0 below zero, 1 above, `values` at zero."""
+    if input.dtype is not values.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return into(out, record(OPS["heaviside"], input, values))
 
 
 def polygamma(n: int, input, *, out=None) -> Tensor:

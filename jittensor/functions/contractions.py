@@ -101,7 +101,8 @@ def _plus(name: str, input: Tensor, product: Tensor, beta, alpha) -> Tensor:
         product = product * alpha
     if beta == 0:
         return product + 0
-    return product + (input if beta == 1 else input * beta)
+    input = input if beta == 1 else input * beta
+    return input + product if name == "addr" else product + input
 
 
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
@@ -132,7 +133,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out: Tensor | None = None) -> Te
         product = product & bool(alpha)
         return into(out, product if not beta else wide | product)
     common = dt.promote_types(wide.dtype, product.dtype)
-    return into(out, _plus("", wide.to(common), product.to(common), beta, alpha))
+    return into(out, _plus("addr", wide.to(common), product.to(common), beta, alpha))
 
 
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:

@@ -63,6 +63,21 @@ def _sinc_grad(self, grad) -> Tensor:
     return grad * slope.masked_fill(self == 0, 0)
 
 
+def _sgn_grad(self, x, result) -> Tensor:
+    """The gradient of x / |x|: what is across x, divided by |x|; 0 for real numbers."""
+    if not x.dtype.is_complex:
+        return self * 0
+    share = self / x.abs()
+    return (share - result * (share * result.conj()).real).masked_fill(x == 0, 0)
+
+
+def _angle_grad(self, x) -> Tensor:
+    """The gradient of a complex number's angle, i g x / |x|^2; 0 for real numbers."""
+    if not x.dtype.is_complex:
+        return self * 0
+    return (self * 1j / x.conj()).masked_fill(x == 0, 0)
+
+
 def _prod_grad(self, grad, result, dims) -> Tensor:
     """The gradient of a product: the product of the others, without dividing."""
     if len(dims) == 1 and self.ndim:

@@ -12,9 +12,11 @@ from .. import indexing, views
 from ..creation import full, zeros, zeros_like
 from ..graph import dtypes as dt
 from ..graph.node import spec_of
+from ..graph.ops import OPS
 from ..graph.shapes import broadcast_shapes, contiguous_strides, wrap_dim
 from ..kernels import along as _kernels  # noqa: F401  (fills the table of opaque operators)
 from ..record import apply, cast
+from ..record import elementwise as record
 from ..tensor import Tensor, from_array
 from .rows import into, title
 from .rules import gradient_rule, with_gradient
@@ -320,7 +322,7 @@ def index_fill(input, dim: int, index, value) -> Tensor:
     shape = [1] * input.ndim
     if input.ndim:
         shape[d] = size
-    return input.masked_fill(views.reshape(from_array(named), shape), value)
+    return record(OPS["masked_fill"], input, views.reshape(from_array(named), shape), value)
 
 
 # ── indices and masks ─────────────────────────────────────────────────────────────────────────

@@ -10,11 +10,11 @@ LN2, LN10 = 0.6931471805599453, 2.302585092994046
 row("add", "self other", "self + other", grad={"self": "grad", "other": "grad"}, complex_ok=True,
     ints="self + other", grad_name="AddBackward0")
 row("add_scaled", "self other alpha", "self + alpha * other", public="", complex_ok=True,
-    grad={"self": "grad", "other": "grad * alpha"}, grad_name="AddBackward0")
+    grad={"self": "grad", "other": "grad * conj(alpha)"}, grad_name="AddBackward0")
 row("sub", "self other", "self - other", grad={"self": "grad", "other": "-grad"}, complex_ok=True,
     public="sub subtract", types="no_bool")
 row("sub_scaled", "self other alpha", "self - alpha * other", public="", complex_ok=True,
-    grad={"self": "grad", "other": "-grad * alpha"}, grad_name="SubBackward0", types="no_bool")
+    grad={"self": "grad", "other": "-grad * conj(alpha)"}, grad_name="SubBackward0", types="no_bool")
 row("rsub", "self other", "other - self", grad={"self": "-grad", "other": "grad"},
     complex_ok=True, inplace=False, types="no_bool")
 row("mul", "self other", "self * other", ints="self * other", complex_ok=True,
@@ -23,7 +23,7 @@ row("div", "self other", "self / other", types="float", complex_ok=True,
     public="div divide true_divide",
     grad={"self": "grad / conj(other)", "other": "-grad * conj((self / other) / other)"})
 row("reciprocal", "self", "1 / self", types="float", complex_ok=True, domain=(0.2, 3.0),
-    grad={"self": "-grad * (result * result)"})
+    grad={"self": "-grad * conj(result * result)"})
 row("neg", "self", "-self", ints="0 - self", grad={"self": "-grad"}, complex_ok=True,
     public="neg negative", types="no_bool")
 row("positive", "self", "self", grad={"self": "grad"}, complex_ok=True, inplace=False,
@@ -40,21 +40,21 @@ row("remainder", "self other", "remainder(self, other)", ints="int_remainder(sel
     types="no_bool", grad={"self": "grad", "other": "-grad * self.div(other, rounding_mode='floor')"})
 row("fmod", "self other", "fmod(self, other)", ints="int_fmod(self, other)", types="no_bool",
     grad={"self": "grad", "other": "-grad * self.div(other, rounding_mode='trunc')"})
-row("square", "self", "self * self", ints="self * self", grad={"self": "grad * (2.0 * self)"},
+row("square", "self", "self * self", ints="self * self", grad={"self": "grad * (2.0 * conj(self))"},
     complex_ok=True, public="", grad_name="PowBackward0")
 row("addcmul", "self tensor1 tensor2 value", "self + value * tensor1 * tensor2", complex_ok=True,
-    public="", grad={"self": "grad", "tensor1": "grad * (tensor2 * value)",
-                     "tensor2": "grad * (tensor1 * value)"})
+    public="", grad={"self": "grad", "tensor1": "grad * conj(tensor2 * value)",
+                     "tensor2": "grad * conj(tensor1 * value)"})
 row("addcdiv", "self tensor1 tensor2 value", "self + value * tensor1 / tensor2", complex_ok=True,
-    public="", grad={"self": "grad", "tensor1": "grad * (value / tensor2)",
-                     "tensor2": "-grad * (value * tensor1 / (tensor2 * tensor2))"})
+    public="", grad={"self": "grad", "tensor1": "grad * conj(value / tensor2)",
+                     "tensor2": "-grad * conj(value * tensor1 / (tensor2 * tensor2))"})
 row("lerp", "self end weight", "where(abs(weight) < 0.5, self + weight * (end - self), "
     "end - (end - self) * (1 - weight))", public="", complex_ok=False,
     grad={"self": "grad * (1 - weight)", "end": "grad * weight", "weight": "grad * (end - self)"})
 row("abs", "self", "abs(self)", ints="int_abs(self)", grad={"self": "grad * self.sgn()"},
     public="abs absolute", types="real_no_bool", complex_ok=True)
 row("sign", "self", "sign(self)", ints="int_sign(self)", grad={"self": "grad * 0"})
-row("sgn", "self", "sgn(self)", ints="int_sign(self)", grad={"self": "grad * 0"}, complex_ok=True)
+row("sgn", "self", "sgn(self)", ints="int_sign(self)", grad={"self": "grad._sgn_grad(self, result)"}, complex_ok=True)
 row("signbit", "self", "signbit(self)", ints="self < 0", types="predicate", inplace=False)
 row("copysign", "self other", "copysign(self, other)", types="float",
     grad={"self": "grad * (self.sign() * result.sign())", "other": "grad * 0"})
@@ -100,7 +100,7 @@ row("pow", "self exponent", "pow(self, exponent)", ints="int_pow(self, exponent)
     grad={"self": "self._pow_grad_self(grad, exponent)",
           "exponent": "exponent._pow_grad_exponent(grad, self, result)"})
 row("cube", "self", "self * self * self", ints="self * self * self", public="",
-    grad={"self": "grad * (3.0 * (self * self))"}, complex_ok=True, grad_name="PowBackward0")
+    grad={"self": "grad * (3.0 * conj(self * self))"}, complex_ok=True, grad_name="PowBackward0")
 row("logaddexp", "self other", "logaddexp(self, other)", types="floating", expensive=True,
     grad={"self": "grad / (1 + (other - self).exp())", "other": "grad / (1 + (self - other).exp())"})
 row("logaddexp2", "self other", "logaddexp2(self, other)", expensive=True,
@@ -360,4 +360,4 @@ row("_conj", "self", "conj(self)", ints="self", inplace=False, complex_ok=True,
 row("_complex", "real imag", "complex(real, imag)", types="to_complex", inplace=False,
     grad={"real": "grad.real", "imag": "grad.imag"}, grad_name="ComplexBackward0")
 row("angle", "self", "angle(self)", ints="angle(self)", types="real_float", inplace=False,
-    complex_ok=True, grad={"self": "grad * 0"})
+    complex_ok=True, grad={"self": "grad._angle_grad(self)"})

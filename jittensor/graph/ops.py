@@ -81,7 +81,9 @@ def composite(name: str, expand: Callable, backward: Callable | None = None, *, 
 
 def conj(value):
     """The conjugate of a tensor or number; real values are themselves."""
-    return value.conj() if hasattr(value, "conj") else value.conjugate()
+    if hasattr(value, "conj"):
+        return value.conj()
+    return value.conjugate() if isinstance(value, complex) else value
 
 
 def _gradient(op_name: str, args: tuple[str, ...], text: str | None) -> Gradient | None:

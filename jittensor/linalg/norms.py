@@ -43,7 +43,7 @@ def vector_norm(x: Tensor, ord: float = 2, dim=None, keepdim: bool = False, *, d
     dims = _all_dims(x, dim)
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"dim {dims[0]} appears multiple times in the list of dims")
-    return into(out, _norms.vector_norm(x, ord, dims, keepdim))
+    return into(out, _norms.vector_norm(x, ord, tuple(sorted(dims)), keepdim))
 
 
 def _two_dims(name: str, x: Tensor, dim) -> tuple[int, int]:
@@ -66,7 +66,7 @@ def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim: bool = False, *,  #
         if ord not in ("fro", "nuc"):
             raise RuntimeError(f"{name}: Order {ord} not supported.")
         if ord == "fro":
-            return into(out, _norms.vector_norm(x, 2, (rows, columns), keepdim))
+            return into(out, _norms.vector_norm(x, 2, tuple(sorted((rows, columns))), keepdim))
     elif abs(ord) not in (1, 2, math.inf):
         raise RuntimeError(f"{name}: Order {ord} not supported.")
     if ord == "nuc" or abs(ord) == 2:

@@ -26,7 +26,8 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:  # 
     if isinstance(n, bool) or not isinstance(n, int):
         raise TypeError(f"linalg_matrix_power(): argument 'n' must be int, not {type(n).__name__}")
     if n == 0:
-        return into(out, eye(A.shape[-1], dtype=A.dtype).expand(A.shape).clone())
+        unit = eye(A.shape[-1], dtype=A.dtype).expand(A.shape)
+        return into(out, _constant(A, values=unit._array()))
     square, found, n = (inv(A) if n < 0 else A), None, abs(n)
     while n:
         if n & 1:
@@ -37,8 +38,14 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:  # 
     return into(out, found.clone() if found is A else found)
 
 
+# A^0 is in the graph of A, as PyTorch's is
+_constant = host_operator("LinalgMatrixPowerBackward0", lambda a, values: np.array(values),
+                          lambda node, grad: [grad * 0])
+
+
 def _exp_compute(a: np.ndarray):
-    return np.asarray(expm(a), a.dtype) if a.size else np.zeros(a.shape, a.dtype)
+    wide = np.result_type(a.dtype, np.float64)
+    return expm(a.astype(wide)).astype(a.dtype) if a.size else np.zeros(a.shape, a.dtype)
 
 
 def _exp_backward(node, grad):
@@ -144,10 +151,9 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
 def vander(x: Tensor, N: int | None = None) -> Tensor:  # noqa: N803
     """Powers 0 to N - 1 of each element as a new last dim."""
     check_tensor("linalg.vander", x)
-    if not x.ndim:
-        raise RuntimeError("Expected dim of x to be at least 1")
+    x = x if x.ndim else x.unsqueeze(0)
     count = x.shape[-1] if N is None else N
-    if count <= 1 and N is not None:
+    if N is not None and N <= 1:
         raise RuntimeError("N must be greater than 1.")
     if x.dtype.name == "bool":
         x = x.to(_int64())

@@ -143,7 +143,8 @@ def _eigh_backward(node, grad_values, grad_vectors):
     inner = _off_diagonal(v.mH @ grad_vectors) / _gaps(values)
     if grad_values is not None:
         inner = inner + diag_embed(grad_values)
-    return [v @ inner @ v.mH]
+    found = v @ inner @ v.mH
+    return [0.5 * (found + found.mH)]
 
 
 _eigh = host_operator("LinalgEighBackward0", _eigh_compute, _eigh_backward, outputs=(0, 1))

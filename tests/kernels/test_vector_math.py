@@ -207,6 +207,28 @@ def test_exact_powers_have_exact_logarithms(kind):
     np.testing.assert_array_equal(run(f"exp2_{kind}", twos.astype(dtype)), np.ldexp(dtype(1), twos))
 
 
+@pytest.mark.parametrize("name", ["sin", "cos", "erf", "tanh", "sin_near", "cos_near"])
+def test_no_result_passes_one(name):
+    x = np.arange(0, 1 << 32, 1009, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    around = np.linspace(-4e-4, 4e-4, 20001)
+    near = np.concatenate([around + turn * np.pi / 2 for turn in range(-8, 9)])
+    x = np.concatenate([x, near.astype(np.float32), np.linspace(0.5, 10, 100000, dtype=np.float32)])
+    if name.endswith("_near"):
+        x = x[abs(x) <= vector_math.NEAR]
+    assert np.nanmax(abs(run(f"{name}_f32", x))) <= 1
+    if name.startswith("cos"):
+        assert run(f"{name}_f32", np.zeros(1, np.float32)) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_near_angles_have_the_bits_of_the_full_range(name, kind):
+    x = sample(KINDS[kind][0])
+    x = np.concatenate([x, np.linspace(-1e3, 1e3, 20001).astype(x.dtype)])
+    x = x[abs(x) <= vector_math.NEAR]
+    assert run(f"{name}_{kind}", x).tobytes() == run(f"{name}_near_{kind}", x).tobytes()
+
+
 # -- code --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "name",

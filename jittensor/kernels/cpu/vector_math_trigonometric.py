@@ -66,6 +66,9 @@ _ASIN_F64 = (
     0.006510080032676017, 0.019576048847937715, -0.016297477738200693, 0.03196132768324719,
 )  # fmt: skip
 
+# tan(r) = r + r z P(z), |r| <= pi/4
+_TAN_F32 = (0.33333349718740257, 0.1333266534758255, 0.05405965342836332, 0.021283621721559186,
+            0.010832026328432423, 9.43413372377476e-05, 0.004373923721523594)  # fmt: skip
 # sin(r) = r + r z P(z), |r| <= pi/2 and a little
 _HALF_TURN_F32 = (-0.16666657, 0.008333038, -0.0001980867, 2.6046232e-06)
 _HALF_TURN_F64 = (
@@ -222,19 +225,19 @@ def cos_near(x: Lane) -> Lane:
 
 
 def tan_near(x: Lane) -> Lane:
-    """tan(x) for |x| <= NEAR; float32 in float64."""
+    """tan(x) for |x| <= NEAR; float32 in float64 up to the division."""
     wide = x.to(F64)
     n, turns = split_biased(wide, 2.0 / math.pi, 0)
     high, middle, low = _PI_F64
     r = fma(n, -0.5 * middle, fma(n, -0.5 * high, wide))
     z = r * r
     if x.is_f32:
-        sine = fma(r * z, polynomial(z, _SIN_F32), r)
-        cosine = fma(z * z, polynomial(z, _COS_F32), fma(z, -0.5, 1.0))
-    else:
-        r = fma(n, -0.5 * low, r)
-        sine = fma(r * z, polynomial(z, _SIN_F64), r)
-        cosine = fma(z * z, polynomial(z, _COS_F64), fma(z, -0.5, 1.0))
+        tangent = fma(r * z, polynomial(z, _TAN_F32), r).to(x.value.type)
+        result = select((turns.to(I32) & 1) != 0, -1.0 / tangent, tangent)
+        return select(abs(x) < 2.0**-13, x, result)
+    r = fma(n, -0.5 * low, r)
+    sine = fma(r * z, polynomial(z, _SIN_F64), r)
+    cosine = fma(z * z, polynomial(z, _COS_F64), fma(z, -0.5, 1.0))
     return _quotient(x, sine, cosine, turns)
 
 
