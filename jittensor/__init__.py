@@ -183,6 +183,7 @@ from . import (  # noqa: E402
     autograd,
     backends,
     cuda,
+    distributions,
     fft,
     linalg,
     masked,

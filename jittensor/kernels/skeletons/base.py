@@ -203,7 +203,7 @@ class Kernel:
         `at(k)` gives the index of operand k; statements in `store` are stored. Values that
         another sweep has stored are loaded again; values known once a row are taken from there.
         """
-        formulas, known = self.formulas(), {}
+        formulas, known, writes = self.formulas(), {}, []
         order = self._cone(ids, store)
         for i in order:
             s = self.nest.body[i]
@@ -218,7 +218,10 @@ class Kernel:
             known[i] = (value, s.result)
             for k in stores:
                 have = self.nest.operands[k].dtype
-                self.write(k, at(k), formulas.cast(value, s.result, have))
+                writes.append((k, formulas.cast(value, s.result, have)))
+        # after every load: a store may take over the memory of an input read at the same place
+        for k, value in writes:
+            self.write(k, at(k), value)
         return known
 
     def operand(self, formulas: Formulas, ref: tuple, at, known) -> tuple[str, str]:
