@@ -34,7 +34,8 @@ class TorchFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if module is None:
             raise ModuleNotFoundError(f"No module named '{fullname}' (`torch` is jittensor here, "
                                       "which has no such module)", name=fullname)
-        spec = importlib.machinery.ModuleSpec(fullname, self, is_package=hasattr(module, "__path__"))
+        spec = importlib.machinery.ModuleSpec(fullname, self,
+                                              is_package=hasattr(module, "__path__"))
         spec.loader_state = module, module.__spec__
         return spec
 

@@ -213,6 +213,7 @@ def take(view: Tensor, advanced: list) -> Tensor:
             views.permute(out, order))
     if out._fn is not None:
         out._base = None
+        out._fn.label = "IndexBackward0"
     return out
 
 

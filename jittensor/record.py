@@ -16,7 +16,7 @@ from .tensor import Tensor, empty_tensor
 
 RULES: dict[tuple, Rule] = {}
 _new = object.__new__
-_limit = 256        # pending nodes at which the bounds are looked at again
+LOOK = 256          # the bounds of pending work are looked at whenever so many nodes more wait
 
 
 def make(rule: Rule, srcs: tuple, offsets: tuple | None = None, scalars: tuple = ()) -> Tensor:
@@ -33,22 +33,19 @@ def make(rule: Rule, srcs: tuple, offsets: tuple | None = None, scalars: tuple =
     out.storage, out.spec, out.offset = storage, spec, 0
     out._leaf = False
     out._fn = out._grad = out._base = None
-    if len(PENDING) > _limit or config.eager:
+    if not len(PENDING) % LOOK or config.eager:
         bound_pending()
     return out
 
 
 def bound_pending() -> None:
     """Runs pending work when it is too much, or at once in eager mode."""
-    global _limit
-    if config.eager or len(PENDING) > config.max_pending_nodes:
+    count = len(PENDING)
+    if config.eager or count > config.max_pending_nodes:
         realize_all()
-        _limit = 256
-        return
-    _limit = 2 * len(PENDING)
-    if sum(n.storage.nbytes for n in PENDING) > config.max_pending_bytes:
-        realize_all()
-        _limit = 256
+    elif not count & (count - 1):       # bytes are added up at powers of two
+        if sum(n.storage.nbytes for n in PENDING) > config.max_pending_bytes:
+            realize_all()
 
 
 def source(x: Tensor):
@@ -218,7 +215,7 @@ def write(x: Tensor, op: Op, *operands, attrs=None) -> Tensor:
     scalars = tuple([o for o in operands if not isinstance(o, Tensor)])
     store(x, rule, srcs, offsets, scalars)
     finish(x, tensors)
-    free = getattr(x, "_free", None)
+    free = getattr(x if x._base is None else x._base, "_free", None)
     if free is None:
         x.storage.version += 1
     else:
@@ -288,7 +285,7 @@ def store(x: Tensor, rule: Rule, srcs, offsets, scalars) -> None:
             realize_all()
         else:
             storage.external = None
-    if len(PENDING) > _limit or config.eager:
+    if not len(PENDING) % LOOK or config.eager:
         bound_pending()
 
 

@@ -137,7 +137,7 @@ class Tensor:
     def _version(self) -> int:
         if self.storage.version is UNTRACKED:
             raise RuntimeError("Inference tensors do not track version counter.")
-        free = getattr(self, "_free", None)
+        free = getattr(self if self._base is None else self._base, "_free", None)
         return self.storage.version if free is None else free[0]
 
     def is_inference(self) -> bool:

@@ -21,18 +21,14 @@ from .tensor import Tensor, new_tensor
 def make_view(x: Tensor, spec: Spec, offset: int, label: str, back) -> Tensor:
     """A view with autograd: `back(grad)` brings a gradient of the view into x's shape."""
     out = new_tensor(x.storage, spec, offset)
-    out._base = base = x if x._base is None else x._base
-    out._seen = x.storage.version
+    out._base = x if x._base is None else x._base
     if not modes.grad:
         out._forbid = "no_grad"
     elif x._leaf or x._fn is not None:
         attach_view(out, x, label, back)
-        out._seen = x.storage.version
     elif spec.dtype.category >= 2:
         remember_view(out)
-    free = getattr(base, "_free", None)
-    if free is not None:
-        out._free = free
+    out._seen = x.storage.version
     return out
 
 
@@ -324,8 +320,12 @@ def repack(whole: Spec, part: Spec, start: int) -> tuple[Spec, int]:
             rest -= count * s
     strides = []
     for n, s in zip(part.shape, part.strides, strict=True):
-        base = next((w for w in sorted(step, key=abs, reverse=True) if w and s % w == 0), None)
-        strides.append(0 if n == 1 or s == 0 or base is None else s // base * step[base])
+        total, rest = 0, 0 if n == 1 else s
+        for w in sorted((w for w in step if w), key=abs, reverse=True):
+            count = rest // w if rest * w >= 0 else 0
+            total += count * step[w]
+            rest -= count * w
+        strides.append(total)
     return spec_of(part.dtype, part.shape, tuple(strides)), offset
 
 

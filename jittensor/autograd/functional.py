@@ -56,7 +56,7 @@ def _check_v(v: Any, others: tuple, several: bool, what: str) -> tuple:
         if several:
             raise RuntimeError(f"v is a tuple of invalid length: should be {len(others)} but got "
                                f"{len(v)}.")
-        raise RuntimeError(f"The given v should contain a single Tensor.")
+        raise RuntimeError("The given v should contain a single Tensor.")
     for k, (a, b) in enumerate(zip(v, others, strict=True)):
         if a.size() != b.size():
             at = f"Entry {k} in " if len(v) > 1 else ""
@@ -90,10 +90,10 @@ _INDEPENDENT = {
              " when using the double backward trick to compute forward mode gradients. This is not "
              "allowed in strict mode.",
     "hessian": "While computing the hessian, found that the jacobian of the user-provided function "
-               "with respect to input {} is independent of the input. This is not allowed in strict "
-               "mode. You should ensure that your function is twice differentiable and that the "
-               "jacobian depends on the inputs (this would be violated by a linear function for "
-               "example).",
+               "with respect to input {} is independent of the input. This is not allowed in "
+               "strict mode. You should ensure that your function is twice differentiable and that "
+               "the jacobian depends on the inputs (this would be violated by a linear function "
+               "for example).",
     "graph": "The jacobian of the user-provided function is independent of input {}. This is not "
              "allowed in strict mode when create_graph=True.",
 }
@@ -229,10 +229,10 @@ def jacobian(func: Callable, inputs: Tensors, create_graph: bool = False, strict
             [0., 1.]])
     """
     if strategy not in ("reverse-mode", "forward-mode"):
-        raise AssertionError(f'Expected strategy to be either "forward-mode" or "reverse-mode". '
-                             f"Hint: If your function has more outputs than inputs, "
-                             f'"forward-mode" tends to be more performant. Otherwise, prefer to '
-                             f'use "reverse-mode".')
+        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode". '
+                             "Hint: If your function has more outputs than inputs, "
+                             '"forward-mode" tends to be more performant. Otherwise, prefer to '
+                             'use "reverse-mode".')
     if strategy == "forward-mode" and not vectorize:
         raise NotImplementedError(
             "Computing Jacobian using forward-AD or forward-over-reverse Hessian is"

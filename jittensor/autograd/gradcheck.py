@@ -1,6 +1,7 @@
 """Gradient checks: a function and inputs in, True (or an error) out.
 
-Analytical Jacobians from backward are compared with central differences, (f(x + e) - f(x - e)) / 2e.
+Analytical Jacobians from backward are compared with central differences:
+(f(x + e) - f(x - e)) / 2e.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def _numerical(fn: Callable, inputs: tuple, x: Tensor, eps: float) -> list[np.nd
             _put(flat, index, before - step)
             low = [_values(y) for y in _tensors(fn(*inputs)) if isinstance(y, Tensor)]
             _put(flat, index, before)
-            parts.append([(h.astype(np.result_type(h, float)) - l) / (2 * eps)
-                          for h, l in zip(high, low, strict=True)])
+            parts.append([(a.astype(np.result_type(a, float)) - b) / (2 * eps)
+                          for a, b in zip(high, low, strict=True)])
         columns.append(parts)
     count = len(columns[0][0]) if columns else 0
     out = []
@@ -190,8 +191,8 @@ def _same_dtype(y: Tensor, x: Tensor) -> None:
 def _repeatable(outputs: list, wanted: list, tolerance: float) -> None:
     """Backward twice gives the same numbers (within `tolerance`)."""
     ys = [y for y in outputs if y.requires_grad]
-    runs = [_grad(ys, wanted, [y.new_ones(y.shape) for y in ys], retain_graph=True, allow_unused=True)
-            for _ in range(2)]
+    ones = [y.new_ones(y.shape) for y in ys]
+    runs = [_grad(ys, wanted, ones, retain_graph=True, allow_unused=True) for _ in range(2)]
     for a, b in zip(*runs, strict=True):
         if a is not None and np.any(np.abs(_values(a) - _values(b)) > tolerance):
             raise GradcheckError("Backward is not reentrant, i.e., running backward with same "
@@ -209,8 +210,9 @@ def _cotangent(y: Tensor) -> Tensor:
 
 def gradgradcheck(func: Callable, inputs: Tensor | Sequence[Tensor],
                   grad_outputs: Tensor | Sequence[Tensor] | None = None, *, eps: float = 1e-6,
-                  atol: float = 1e-5, rtol: float = 1e-3, gen_non_contig_grad_outputs: bool = False,
-                  raise_exception: bool = True, nondet_tol: float = 0.0,
+                  atol: float = 1e-5, rtol: float = 1e-3,
+                  gen_non_contig_grad_outputs: bool = False, raise_exception: bool = True,
+                  nondet_tol: float = 0.0,
                   check_undefined_grad: bool = True, check_grad_dtypes: bool = False,
                   check_batched_grad: bool = False, check_fwd_over_rev: bool = False,
                   check_rev_over_rev: bool = True, fast_mode: bool = False,

@@ -84,7 +84,8 @@ class GradNode:
     # ── what users see ────────────────────────────────────────────────────────────────────────
     def name(self) -> str:
         """PyTorch's name of the node."""
-        return type(self).__name__
+        name = type(self).__name__
+        return "torch::autograd::" + name if name in ("CopySlices", "CopyBackwards") else name
 
     @property
     def label(self) -> str:
@@ -98,9 +99,14 @@ class GradNode:
     @property
     def next_functions(self) -> tuple:
         """Where gradients go, as ((node, output number), ...)."""
-        wraps = self.op is not None and self.op.name in _WRAPPING
+        op = self.op
+        if op is not None and op.kind == ELEMENTWISE:
+            wraps = op.name in _WRAPPING
+            return tuple(as_pair(e) for e, s, arg in zip(self.edges, self.specs, op.args,
+                                                         strict=True)
+                         if op.grads.get(arg) is not None and (wraps or s is not None))
         return tuple(as_pair(e) for e, s in zip(self.edges, self.specs, strict=True)
-                     if s is not None or wraps)
+                     if s is not None and (s.dtype.category >= 2 or self.whole))
 
     @property
     def requires_grad(self) -> bool:
@@ -358,7 +364,8 @@ def saves_of(op: Op, edges: tuple) -> tuple:
             if edge is not None and op.grads.get(arg) is not None:
                 names |= op.grads[arg].names
         which, result = tuple(arg in names for arg in op.args), "result" in names
-    found = _SAVES[key] = which, result, named(GradNode, op.grad_name)
+    kind = None if op.name in _BY_OPERANDS else named(GradNode, op.grad_name)
+    found = _SAVES[key] = which, result, kind
     return found
 
 
@@ -392,7 +399,10 @@ def attach(out: Tensor, op: Op, operands: tuple, attrs: tuple = ()) -> None:
 
 def make_node(op: Op, operands: tuple, edges: tuple, attrs: tuple, origin: Any) -> GradNode:
     """The node of op(operands); its `outcome` is True when the result is to be saved."""
-    which, result, kind = saves_of(op, edges)
+    which, result, kind = (_SAVES.get((op, tuple([e is not None for e in edges])))
+                           or saves_of(op, edges))
+    if kind is None:
+        kind = named(GradNode, _BY_OPERANDS[op.name]([isinstance(x, Tensor) for x in operands]))
     fn = _new(kind)
     fn.sequence = next(_sequence)
     fn.freed, fn.outputs, fn.extra, fn.outcome = False, 1, None, result or None
@@ -407,6 +417,23 @@ def make_node(op: Op, operands: tuple, edges: tuple, attrs: tuple, origin: Any) 
     if anomaly.enabled:
         fn.note_traceback()
     return fn
+
+
+def relabel(out: Any, name: str) -> Any:
+    """A result whose node has another name: PyTorch has one operation where there were several."""
+    if isinstance(out, Tensor) and out._fn is not None:
+        out._fn.label = name
+    return out
+
+
+# names that depend on which operands are tensors
+_BY_OPERANDS: dict[str, Callable] = {
+    "pow": lambda t: "PowBackward" + ("2" if not t[0] else "1" if t[1] else "0"),
+    "rsub": lambda t: "RsubBackward" + ("0" if t[1] else "1"),
+    "clamp": lambda t: "ClampBackward" + ("0" if t[1] or t[2] else "1"),
+    "masked_fill": lambda t: "MaskedFillBackward" + ("1" if t[2] else "0"),
+    "lerp": lambda t: "LerpBackward" + ("1" if t[2] else "0"),
+}
 
 
 def check_saved(operands: tuple) -> None:
@@ -433,12 +460,24 @@ class ViewNode(GradNode):
 
 def attach_view(out: Tensor, x: Tensor, label: str, back: Callable) -> Tensor:
     """Makes `out` a differentiable view of x."""
+    kind = _VIEW_CLASSES.get(label)
+    if kind is None:
+        kind = _VIEW_CLASSES[label] = named(ViewNode, label)
     edge = edge_of(x)
-    fn = named(ViewNode, label)()
+    fn = _new(kind)
+    fn.sequence = next(_sequence)
+    fn.freed, fn.outputs = False, 1
+    fn.op = fn.outcome = fn.extra = fn.origin = None
+    fn.operands = fn.versions = fn.attrs = ()
     fn.back = back
     fn.edges, fn.specs = (edge,), (x.spec,)
+    if anomaly.enabled:
+        fn.note_traceback()
     out._fn = fn
     return out
+
+
+_VIEW_CLASSES: dict[str, type] = {}
 
 
 def fit(grad: Tensor, spec) -> Tensor | None:
@@ -459,10 +498,10 @@ def fit(grad: Tensor, spec) -> Tensor | None:
 def remember_view(view: Tensor) -> None:
     """Notes a view of a tensor that needs no gradient: a write may make it need one."""
     base = view._base
-    try:
-        views = base._views
-    except AttributeError:
-        views = base._views = []
+    views = getattr(base, "_views", None)
+    if views is None:
+        base._views = [weakref.ref(view)]
+        return
     views.append(weakref.ref(view))
     count = len(views)
     if count >= 32 and not count & (count - 1):

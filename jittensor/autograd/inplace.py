@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..graph.node import UNTRACKED, user_frame
@@ -46,9 +47,8 @@ def check_forbidden(x: Tensor) -> None:
     if why == "no_grad":
         raise RuntimeError("A view was created in no_grad mode and is being modified inplace with "
                            "grad mode enabled. " + _AMBIGUOUS)
-    of = x._fn.name() if x._fn is not None else "a function"
+    of = re.sub(r"Backward\d*$", "", x._fn.name()) if x._fn is not None else "a function"
     if why == "custom":
-        of = of.removesuffix("Backward")
         raise RuntimeError(
             f"Output {getattr(x, '_output', 0)} of {of} is a view and is being modified inplace. "
             "This view was created inside a custom Function (or because an input was returned "
@@ -56,7 +56,7 @@ def check_forbidden(x: Tensor) -> None:
             "backward associated with the custom Function, leading to incorrect gradients. This "
             "behavior is forbidden. You can fix this by cloning the output of the custom Function.")
     raise RuntimeError(
-        f"Output {getattr(x, '_output', 0)} of {of} is a view and is being modified inplace. This "
+        f"Output {why[1]} of {of} is a view and is being modified inplace. This "
         "view is the output of a function that returns multiple views. Such functions do not allow "
         "the output views to be modified inplace. You should replace the inplace operation by an "
         "out-of-place one.")
@@ -67,10 +67,6 @@ class CopySlices(GradNode):
     the write, that of the rest to the base's former value."""
 
     __slots__ = ("view", "write")
-
-    def name(self) -> str:
-        """PyTorch's name of the node."""
-        return "torch::autograd::CopySlices"
 
     def apply(self, grad):
         from ..record import cast

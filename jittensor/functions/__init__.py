@@ -3,7 +3,10 @@ operator table (`rows`); the others build on them, on reductions and on opaque k
 
 from __future__ import annotations
 
+import functools
+
 from .. import views as _views
+from ..autograd.graph import relabel
 from . import (
     activations,
     arithmetic,
@@ -50,9 +53,39 @@ def _public() -> dict:
     return found
 
 
-globals().update(_public())
-__all__ = sorted(name for name in _public() if not name.startswith(("_", "special_"))
+# PyTorch's names of what is put together from other operations here
+RESULT_NAMES = {
+    "stack": "StackBackward0", "triu": "TriuBackward0", "tril": "TrilBackward0",
+    "flip": "FlipBackward0", "repeat": "RepeatBackward0", "unbind": "UnbindBackward0",
+    "split": "SplitBackward0", "chunk": "SplitBackward0", "bmm": "BmmBackward0",
+    "mv": "MvBackward0", "dot": "DotBackward0", "addmm": "AddmmBackward0",
+    "baddbmm": "BaddbmmBackward0", "std": "StdBackward0", "sort": "SortBackward0",
+    "topk": "TopkBackward0", "norm": "LinalgVectorNormBackward0",
+}
+
+
+def _named(function, name: str):
+    """`function` with its results' nodes called as PyTorch calls them."""
+    several = name in ("UnbindBackward0", "SplitBackward0")
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        out = function(*args, **kwargs)
+        for k, x in enumerate(out if isinstance(out, tuple) else (out,)):
+            if not args or x is not args[0]:
+                relabel(x, name)
+                if several and x._base is not None:
+                    x._forbid = ("several", k)       # not to be written to: see `autograd.inplace`
+        return out
+
+    return call
+
+
+_PUBLIC = {name: _named(value, RESULT_NAMES[name]) if name in RESULT_NAMES else value
+           for name, value in _public().items()}
+globals().update(_PUBLIC)
+__all__ = sorted(name for name in _PUBLIC if not name.startswith(("_", "special_"))
                  and name not in INTERNAL | UNLISTED)
-METHODS = {name: value for name, value in _public().items()
+METHODS = {name: value for name, value in _PUBLIC.items()
            if name not in INTERNAL and (not name.startswith("_")
                                         or value.__module__.endswith(".gradients"))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .. import return_types
+from ..autograd.graph import relabel
 from ..creation import arange
 from ..graph import dtypes as dt
 from ..graph.dtypes import Default
@@ -111,7 +112,7 @@ def pow(input, exponent, *, out=None) -> Tensor:
         special = _POWERS.get(exponent) if not isinstance(exponent, (bool, complex)) else None
         if special and (floating or special in ("square", "cube")) and not (
                 not floating and isinstance(exponent, float)):
-            return into(out, record(OPS[special], input))
+            return into(out, relabel(record(OPS[special], input), "PowBackward0"))
     return into(out, record(OPS["pow"], input, exponent))
 
 
@@ -163,9 +164,9 @@ def clamp(input, min=None, max=None, *, out=None) -> Tensor:
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if max is None:
-        return into(out, record(OPS["clamp_min"], input, min))
+        return into(out, relabel(record(OPS["clamp_min"], input, min), "ClampBackward1"))
     if min is None:
-        return into(out, record(OPS["clamp_max"], input, max))
+        return into(out, relabel(record(OPS["clamp_max"], input, max), "ClampBackward1"))
     return into(out, record(OPS["clamp"], input, min, max))
 
 

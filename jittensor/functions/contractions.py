@@ -275,8 +275,9 @@ def _subscripts(equation: str, operands) -> tuple[list[list[str]], list[str]]:
     left, arrow, right = text.partition("->")
     inputs = left.split(",")
     if len(inputs) != len(operands):
-        raise ValueError("einsum(): the number of operands must match the number of subscripts in "
-                         f"the equation, but got {len(operands)} operands for {len(inputs)} terms")
+        less = "fewer" if len(operands) < len(inputs) else "more"
+        raise RuntimeError(f"einsum(): {less} operands were provided than specified in the "
+                           "equation")
     names, most = [], 0
     for term, x in zip(inputs, operands, strict=True):
         plain = term.replace("...", "")

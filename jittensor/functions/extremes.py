@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import return_types, views
+from ..autograd.graph import relabel
 from ..graph import dtypes as dt
 from ..graph.node import spec_of
 from ..graph.ops import OPS
@@ -67,7 +68,7 @@ def _extreme(name: str, input: Tensor, dim, keepdim: bool, out):
                                "input.numel() == 0. Specify the reduction dim with the 'dim' "
                                "argument.")
         whole = amax if name == "max" else amin
-        return into(out, whole(input))
+        return into(out, relabel(whole(input), name.title() + "Backward1"))
     d = wrap_dim(dim, input.ndim)
     if not input.ndim:
         results = input.clone(), views.reshape(_place("arg" + name, views.reshape(input, 1), 0),
@@ -78,6 +79,7 @@ def _extreme(name: str, input: Tensor, dim, keepdim: bool, out):
         values = gather(input, d, index)
         results = (values, index) if keepdim else (views.squeeze(values, d),
                                                    views.squeeze(index, d))
+    relabel(results[0], name.title() + "Backward0")
     if out is not None:
         results = tuple(into(o, r) for o, r in zip(out, results, strict=True))
     return kind(*results)

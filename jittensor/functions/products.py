@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import views
+from ..autograd.graph import relabel
 from ..creation import zeros
 from ..graph import dtypes as dt
 from ..graph.node import Rule, spec_of
@@ -90,6 +91,8 @@ def matmul(input, other, *, out=None) -> Tensor:
         result = views.squeeze(result, -1)
     if a.ndim == 1:
         result = views.squeeze(result, -2 if b.ndim > 1 else -1)
+    if b.ndim == 1 and a.ndim <= 2:
+        relabel(result, "DotBackward0" if a.ndim == 1 else "MvBackward0")
     return into(out, result)
 
 
@@ -117,7 +120,10 @@ def linear(input, weight, bias=None) -> Tensor:
         out = record_rule(rule, (input, weight))
     else:
         out = matmul(input, views.t(weight) if weight.ndim > 1 else weight)
-    return out if bias is None else record(OPS["add"], out, bias)
+    if bias is None:
+        return out
+    out = record(OPS["add"], out, bias)
+    return relabel(out, "AddmmBackward0") if input.ndim == 2 else out
 
 
 _LINEAR: dict[tuple, Rule] = {}

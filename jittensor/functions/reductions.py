@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..autograd.graph import relabel
 from ..graph import dtypes as dt
 from ..graph.dtypes import Default, DType
 from ..graph.node import spec_of
@@ -53,8 +54,10 @@ def mean(input, dim=None, keepdim: bool = False, *, dtype: DType | None = None, 
         input = input.to(dtype)
     dims = _all_dims(input, dim)
     shape = reduced_shape(input, dims, keepdim)
-    return into(out, apply("mean", (input,), (dims, keepdim, None),
-                           spec=lambda: spec_of(want, shape)))
+    result = apply("mean", (input,), (dims, keepdim, None), spec=lambda: spec_of(want, shape))
+    if dim is None:
+        relabel(result, "MeanBackward0")
+    return into(out, result)
 
 
 def reduced_shape(x: Tensor, dims, keepdim: bool) -> tuple[int, ...]:
@@ -108,7 +111,8 @@ def prod(input, dim: int | None = None, keepdim: bool = False, *, dtype=None, ou
     """The product."""
     if dtype is not None:
         input = input.to(dtype)
-    return into(out, reduce("prod", input, _dims(dim), keepdim, dtype))
+    result = reduce("prod", input, _dims(dim), keepdim, dtype)
+    return into(out, result if dim is None else relabel(result, "ProdBackward1"))
 
 
 def amax(input, dim=(), keepdim: bool = False, *, out=None) -> Tensor:

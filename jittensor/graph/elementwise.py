@@ -90,6 +90,7 @@ row("log2", "self", "log2(self)", types="float", grad={"self": f"grad / (self * 
 row("log10", "self", "log10(self)", types="float", grad={"self": f"grad / (self * {LN10})"},
     expensive=True, domain=(0.1, 9.0))
 row("log1p", "self", "log1p(self)", types="float", grad={"self": "grad / (self + 1)"},
+    grad_name="Log1PBackward0",
     expensive=True, domain=(-0.9, 9.0))
 row("sqrt", "self", "sqrt(self)", types="float", grad={"self": "grad / (2 * result)"},
     domain=(0.01, 9.0))

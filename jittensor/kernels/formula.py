@@ -167,7 +167,28 @@ class Formulas:
         left, right = self.cast(left, lt, t), self.cast(right, rt, t)
         if CATEGORY[t] == INTEGER:
             return self.integer(f"{left} {sign} {right}", t), t
+        if sign == "/" and CATEGORY[t] == COMPLEX:
+            return self._complex_quotient(left, right, t)
         return self.step(f"{left} {sign} {right}"), t
+
+    def _complex_quotient(self, left: str, right: str, t: str) -> tuple[str, str]:
+        """left / right by Smith's algorithm (1962). Numba's own raises at zero, in a kernel that
+        has nobody to raise to."""
+        r = "f32" if t == "c64" else "f64"
+        a, b, c, d = (self.step(f"{x}.{part}") for x in (left, right) for part in ("real", "imag"))
+        size_c, size_d = self.call("fabs", c), self.call("fabs", d)
+        big, zero = self.step(f"{size_c} >= {size_d}"), self.constant(0.0, r)
+        p, q = self.call("select", big, c, d), self.call("select", big, d, c)
+        u, v = self.call("select", big, a, b), self.call("select", big, b, a)
+        ratio = self.step(f"{q} / {p}")
+        scale = self.step(f"{self.constant(1.0, r)} / ({p} + {q} * {ratio})")
+        real = self.step(f"({u} + {v} * {ratio}) * {scale}")
+        imag = self.step(f"({v} - {u} * {ratio}) * {scale}")
+        imag = self.call("select", big, imag, self.step(f"-{imag}"))
+        none = self.step(f"({size_c} == {zero}) & ({size_d} == {zero})")
+        real = self.call("select", none, self.step(f"{a} / {size_c}"), real)
+        imag = self.call("select", none, self.step(f"{b} / {size_d}"), imag)
+        return self.integer(f"complex({real}, {imag})", t), t
 
     # ── functions ─────────────────────────────────────────────────────────────────────────────
     def _call(self, name: str, values: list[tuple[str, str]], t: str) -> tuple[str, str]:

@@ -211,6 +211,6 @@ def _linear_backward(node, grad):
     return [left, right]
 
 
-composite("linear", launches, _linear_backward, saves=(0, 1), grad_name="AddmmBackward0",
+composite("linear", launches, _linear_backward, saves=(0, 1), grad_name="MmBackward0",
           kind=OPAQUE)
 composite("matmul", launches, _backward, saves=(0, 1), grad_name="MmBackward0", kind=OPAQUE)

@@ -159,7 +159,8 @@ def _logcumsumexp_backward(node, grad):
     """d = exp(x) * reversed cumsum(grad / exp(y)), positive and negative parts apart."""
     dim, reverse = node.attrs
     x, y = node.saved(0), node.result()
-    low = float("-inf")
+    # finite, because the difference of two infinities is not a number
+    low = -1e300 if x.dtype.itemsize == 8 else -3e38 if x.dtype.itemsize == 4 else -6e4
     up = grad.log().where(grad > 0, low) - y
     down = (-grad).log().where(grad < 0, low) - y
     return [(up._scan("logcumsumexp", dim, not reverse) + x).exp()

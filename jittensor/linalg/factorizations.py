@@ -244,6 +244,9 @@ def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpos
     if tau.shape[-1] > other.shape[k]:
         raise RuntimeError(f"{name}: other.shape[{k}] must be greater than or equal to "
                            "tau.shape[-1]")
+    if tau.shape[-1] != min(other.shape[k], input.shape[-1]):
+        raise RuntimeError(f"{name}: tau.shape[-1] must be equal to min(other.shape[{k}], "
+                           "input.shape[-1])")
     if other.dtype is not input.dtype:
         raise RuntimeError(f"{name}: Expected input and other to have the same dtype, but input "
                            f"has dtype {input.dtype} and other has dtype {other.dtype}")

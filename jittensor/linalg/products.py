@@ -65,11 +65,6 @@ def matrix_exp(A: Tensor) -> Tensor:  # noqa: N803
     return _exp(A)
 
 
-def matrix_exp_toplevel(input: Tensor) -> Tensor:
-    """The matrix exponential."""
-    return matrix_exp(input)
-
-
 def multi_dot(tensors, *, out: Tensor | None = None) -> Tensor:
     """The product of a chain of matrices in the cheapest order (Cormen et al., 15.2)."""
     chain = list(tensors)

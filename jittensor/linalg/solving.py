@@ -282,6 +282,25 @@ def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True,  # noq
     return into_all(None if out is None else (out,), (x,))[0]
 
 
+def _cholesky_solve_compute(b: np.ndarray, factor: np.ndarray, upper: bool):
+    first = np.conj(np.swapaxes(factor, -1, -2)) if upper else factor
+    y = _triangular_compute(first, b, False, False)
+    return _triangular_compute(np.conj(np.swapaxes(first, -1, -2)), y, True, False)
+
+
+def _cholesky_solve_backward(node, grad):
+    # as PyTorch's, not cut to L's triangle
+    factor, x, upper = node.saved(1), node.output(0), node.attrs["upper"]
+    grad_b = _cholesky_solve(grad, factor, upper=upper)
+    common = grad_b @ x.mH
+    common = common + common.mH
+    return [grad_b, -(factor @ common) if upper else -(common @ factor)]
+
+
+_cholesky_solve = host_operator("CholeskySolveBackward0", _cholesky_solve_compute,
+                                _cholesky_solve_backward, inputs=(1,), outputs=(0,))
+
+
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False, *,  # noqa: N803
                    out: Tensor | None = None) -> Tensor:
     """X with L L^H X = B (U^H U X = B if `upper`)."""
@@ -296,10 +315,9 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False, *,  # noqa: N803
         raise RuntimeError("Incompatible matrix sizes for cholesky_solve: each A matrix is "
                            f"{L.shape[-1]} by {L.shape[-1]} but each b matrix is {B.shape[-2]} "
                            f"by {B.shape[-1]}")
-    first = L.mH if upper else L
-    y = solve_triangular(first, B, upper=False)
+    b, factor = broadcast_batches(B, L)
     return into_all(None if out is None else (out,),
-                    (solve_triangular(first.mH, y, upper=True),))[0]
+                    (_cholesky_solve(b, factor, upper=bool(upper)),))[0]
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False, *,  # noqa: N803

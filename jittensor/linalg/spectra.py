@@ -113,17 +113,6 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
     return into_all(None if out is None else (out,), (found,))[0]
 
 
-def svd_toplevel(input: Tensor, some: bool = True, compute_uv: bool = True, *, out=None):
-    """(U, S, V) with A = U diag(S) V^H; U and V are zeros without `compute_uv`."""
-    check_matrix("linalg.svd", input)
-    u, s, vh = svd(input, not some)
-    v = vh.mH
-    if not compute_uv:
-        m, n = input.shape[-2:]
-        u, v = (u.new_zeros((*input.shape[:-2], k, k)) for k in (m, n))
-    return return_types.svd(*into_all(out, (u, s, v)))
-
-
 # ── eigenvalues of Hermitian matrices ─────────────────────────────────────────────────────────
 def _eigh_compute(a: np.ndarray, lower: bool):
     if not a.size:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from .. import return_types
 from ..functions.rows import into
 from ..tensor import Tensor
-from . import factorizations, solving
+from . import factorizations, products, solving, spectra
 from .checks import check_floating, check_matrix, check_square, into_all
 from .determinants import det, logdet
 from .determinants import slogdet as _slogdet
-from .factorizations import geqrf, ormqr, qr
+from .factorizations import geqrf, ormqr
 from .least_squares import pinverse
-from .products import matrix_exp_toplevel, matrix_power
+from .products import matrix_power
 from .solving import (
     cholesky_inverse,
     cholesky_solve,
@@ -19,7 +19,6 @@ from .solving import (
     lu_unpack,
     triangular_solve,
 )
-from .spectra import svd_toplevel
 
 
 def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
@@ -30,9 +29,25 @@ def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -
     return into(out, factor)
 
 
-def qr_toplevel(input: Tensor, some: bool = True, *, out=None):
+def qr(input: Tensor, some: bool = True, *, out=None):
     """(Q, R); complete Q unless `some`."""
-    return return_types.qr(*qr(input, "reduced" if some else "complete", out=out))
+    return return_types.qr(*factorizations.qr(input, "reduced" if some else "complete", out=out))
+
+
+def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out=None):
+    """(U, S, V) with A = U diag(S) V^H; U and V are zeros without `compute_uv`."""
+    check_matrix("linalg.svd", input)
+    u, s, vh = spectra.svd(input, not some)
+    v = vh.mH
+    if not compute_uv:
+        m, n = input.shape[-2:]
+        u, v = (u.new_zeros((*input.shape[:-2], k, k)) for k in (m, n))
+    return return_types.svd(*into_all(out, (u, s, v)))
+
+
+def matrix_exp(input: Tensor) -> Tensor:
+    """The matrix exponential."""
+    return products.matrix_exp(input)
 
 
 def slogdet(input: Tensor, *, out=None):
@@ -60,9 +75,9 @@ def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *,  # noqa: N803
 FUNCTIONS = {
     "cholesky": cholesky, "cholesky_inverse": cholesky_inverse, "cholesky_solve": cholesky_solve,
     "det": det, "geqrf": geqrf, "inverse": inverse, "logdet": logdet, "lu": lu,
-    "lu_solve": lu_solve, "lu_unpack": lu_unpack, "matrix_exp": matrix_exp_toplevel,
+    "lu_solve": lu_solve, "lu_unpack": lu_unpack, "matrix_exp": matrix_exp,
     "matrix_power": matrix_power, "ormqr": ormqr, "orgqr": factorizations.householder_product,
-    "pinverse": pinverse, "qr": qr_toplevel, "slogdet": slogdet, "svd": svd_toplevel,
+    "pinverse": pinverse, "qr": qr, "slogdet": slogdet, "svd": svd,
     "triangular_solve": triangular_solve,
 }
 NOT_METHODS = {"lu_unpack"}

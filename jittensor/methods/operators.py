@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import functions as F
 from .. import indexing
+from ..autograd.graph import relabel
 from ..graph.ops import OPS
 from ..record import elementwise as record
 from ..tensor import Tensor
@@ -42,7 +43,7 @@ def _rpow(self, other):
     from ..creation import tensor
     if isinstance(other, Tensor):
         return F.pow(other, self)
-    return F.pow(tensor(other, dtype=F.result_type(self, other)), self)
+    return relabel(F.pow(tensor(other, dtype=F.result_type(self, other)), self), "PowBackward2")
 
 
 METHODS = {

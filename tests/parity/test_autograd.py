@@ -489,6 +489,26 @@ def detach_in_place(L):
 
 
 @program
+def one_of_several_views_written(L):
+    (leaf(L, 1.0, 2.0) * 2).unbind()[1].mul_(2)
+
+
+@program
+def split_written(L):
+    (leaf(L, 1.0, 2.0) * 2).split(1)[1].mul_(2)
+
+
+@program
+def split_written_without_grad(L):
+    x = L.ones(4)
+    for part in x.split(2):
+        part.mul_(3)
+    for row in x:
+        row.add_(1)
+    return x
+
+
+@program
 def no_grad_view_written(L):
     b = leaf(L, 1.0, 2.0) * 2
     with L.no_grad():

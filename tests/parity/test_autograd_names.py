@@ -89,11 +89,17 @@ CALLS = {
     "setitem": lambda L, a, b: written(a, b), "erf": lambda L, a, b: a.erf(),
     "floor": lambda L, a, b: a.floor(), "round": lambda L, a, b: a.round(),
     "sign": lambda L, a, b: a.sign(), "tril": lambda L, a, b: a.tril(),
-    "einsum": lambda L, a, b: L.einsum("ij,jk->ik", a, b), "outer": lambda L, a, b: L.outer(a[0], b[0]),
-    "addmm": lambda L, a, b: L.addmm(a, a, b), "baddbmm": lambda L, a, b: L.baddbmm(a[None], a[None], b[None]),
+    "einsum": lambda L, a, b: L.einsum("ij,jk->ik", a, b),
+    "outer": lambda L, a, b: L.outer(a[0], b[0]),
+    "addmm": lambda L, a, b: L.addmm(a, a, b),
+    "baddbmm": lambda L, a, b: L.baddbmm(a[None], a[None], b[None]),
 }
-# What PyTorch computes in several steps is one operation here, or the other way round.
-DIFFERENT = {"outer", "einsum", "bce_logits", "mv", "std"}
+# What is one operation in PyTorch is several here (or the other way round): the name is the same,
+# what follows is not.
+ONLY_NAME = {"outer", "std", "rpow", "linear", "linear_no_bias", "stack", "flip", "repeat", "mse",
+             "smooth_l1", "bce_logits", "bce", "addmm", "baddbmm", "max", "max_dim", "mv", "dot",
+             "index", "copy_"}
+DIFFERENT = {"einsum", "zero_", "fill_", "reshape_copy"}
 
 
 def written(a, b):
@@ -118,6 +124,8 @@ def facts(L, name):
 def test_names(name):
     want, got = facts(torch, name), facts(jt, name)
     if name in DIFFERENT:
-        assert got[0].split("Backward")[0], got
-        return
-    assert got == want
+        assert got[0] != want[0]                 # else it belongs in the other list
+    elif name in ONLY_NAME:
+        assert got[:2] == want[:2]
+    else:
+        assert got == want

@@ -17,6 +17,7 @@ from ...graph import dtypes as dt
 from ...graph.node import Spec
 from ...graph.ops import ELEMENTWISE, REDUCE
 from .formulas import apply_operator, convert
+from .opaque import OPAQUE
 
 REDUCTIONS = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum,
               "any": np.logical_or, "all": np.logical_and}
@@ -127,33 +128,3 @@ def _reduced(entry: Entry, x: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         function = REDUCTIONS[entry.op.name]
         return function.reduce(values, axis=tuple(dims), dtype=compute.numpy, keepdims=keepdim)
-
-
-# ── opaque operators ──────────────────────────────────────────────────────────────────────────
-def _matmul(entry: Entry, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.matmul(a, b)
-
-
-def _gather(entry: Entry, x: np.ndarray, index: np.ndarray) -> np.ndarray:
-    return np.take(x, index, axis=entry.attrs[0])
-
-
-def _index_add(entry: Entry, x: np.ndarray, index: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return _scatter(entry, x, index, values, np.add)
-
-
-def _index_copy(entry: Entry, x: np.ndarray, index: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return _scatter(entry, x, index, values, lambda old, new: new)
-
-
-def _scatter(entry: Entry, x, index, values, join) -> np.ndarray:
-    (dim,) = entry.attrs
-    out = x.copy()
-    rows, new = np.moveaxis(out, dim, 0), np.moveaxis(values, dim, 0)
-    for k, at in enumerate(index.reshape(-1)):
-        rows[at] = join(rows[at], new[k])
-    return out
-
-
-OPAQUE = {"matmul": _matmul, "linear": _matmul, "index_select": _gather, "index_add": _index_add,
-          "index_copy": _index_copy}

@@ -199,6 +199,44 @@ def _sigmoid(x):
     return _keeping(special.expit)(x)
 
 
+def _complex(a, b):
+    out = np.empty(np.broadcast_shapes(a.shape, b.shape), np.result_type(a.dtype, np.complex64))
+    out.real, out.imag = a, b
+    return out
+
+
+def _polynomial(values, first, second, step):
+    """Values at x of the polynomial of degree n (rounded down; 0 below 0), from its first two
+    and `step(n, x, p[n-1], p[n-2])`."""
+    def polynomial(x, n):
+        x, n = np.broadcast_arrays(values(x.astype(np.float64)), np.trunc(n))
+        before, now = np.ones_like(x), second(x)
+        out = np.where(n == 0, before * first, np.where(n == 1, now, 0.0))
+        for k in range(2, int(n.max(initial=0)) + 1):
+            before, now = now, step(k, x, now, before)
+            out = np.where(n == k, now, out)
+        return out
+
+    return lambda x, n: polynomial(x, n).astype(x.dtype)
+
+
+def _same(x):
+    return x
+
+
+def _chebyshev(second):
+    def step(k, x, now, before):
+        return 2 * x * now - before
+
+    return (_polynomial(_same, 1, second, step),
+            _polynomial(lambda x: 2 * x - 1, 1, second, step))
+
+
+_T, _TS = _chebyshev(_same)
+_U, _US = _chebyshev(lambda x: 2 * x)
+_V, _VS = _chebyshev(lambda x: 2 * x - 1)
+_W, _WS = _chebyshev(lambda x: 2 * x + 1)
+
 FUNCTIONS = {
     "abs": np.abs, "int_abs": lambda x: x if x.dtype.kind in "bu" else np.abs(x),
     "sign": np.sign, "int_sign": lambda x: x if x.dtype.kind == "b" else np.sign(x), "sgn": _sgn,
@@ -223,5 +261,21 @@ FUNCTIONS = {
     "int_remainder": _whole(np.remainder), "int_fmod": _whole(np.fmod),
     "int_trunc_div": _whole(_truncated), "shift_left": _shift_left, "shift_right": _shift_right,
     "gcd": np.gcd, "lcm": np.lcm, "relu": _relu,
-    "log1p_exp": lambda x: np.log1p(np.exp(x)),
+    "log1p_exp": lambda x: np.log1p(np.exp(x)), "zeta": _keeping(special.zeta),
+    "gammainc": _keeping(special.gammainc), "gammaincc": _keeping(special.gammaincc),
+    "polygamma": lambda n, x: special.polygamma(n, x).astype(x.dtype),
+    "airy_ai": _keeping(lambda x: special.airy(x)[0]),
+    "spherical_j0": _keeping(lambda x: special.spherical_jn(0, x)),
+    "chebyshev_t": _T, "chebyshev_u": _U, "chebyshev_v": _V, "chebyshev_w": _W,
+    "shifted_chebyshev_t": _TS, "shifted_chebyshev_u": _US, "shifted_chebyshev_v": _VS,
+    "shifted_chebyshev_w": _WS,
+    "hermite_h": _polynomial(_same, 1, lambda x: 2 * x,
+                             lambda k, x, now, before: 2 * x * now - 2 * (k - 1) * before),
+    "hermite_he": _polynomial(_same, 1, _same,
+                              lambda k, x, now, before: x * now - (k - 1) * before),
+    "laguerre_l": _polynomial(_same, 1, lambda x: 1 - x, lambda k, x, now, before: (
+        (2 * k - 1 - x) * now - (k - 1) * before) / k),
+    "legendre_p": _polynomial(_same, 1, _same, lambda k, x, now, before: (
+        (2 * k - 1) * x * now - (k - 1) * before) / k),
+    "complex": _complex,
 }

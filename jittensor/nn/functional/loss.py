@@ -11,6 +11,7 @@ import warnings
 
 from ... import creation, functions
 from ...autograd import no_grad
+from ...autograd.graph import relabel
 from ...tensor import Tensor
 from .reduction import reduced, reduction_name
 
@@ -75,7 +76,8 @@ def mse_loss(
     first, second = _same_shape(input, target)
     reduction = reduction_name(size_average, reduce, reduction)
     difference = first - second
-    return _weighted(difference * difference, weight, input, reduction)
+    loss = _weighted(difference * difference, weight, input, reduction)
+    return relabel(loss, "MseLossBackward0") if weight is None else loss
 
 
 def smooth_l1_loss(
@@ -100,7 +102,8 @@ def smooth_l1_loss(
     if beta == 0:
         return reduced(distance, reduction)
     near = 0.5 * distance * distance / beta
-    return reduced(functions.where(distance < beta, near, distance - 0.5 * beta), reduction)
+    loss = functions.where(distance < beta, near, distance - 0.5 * beta)
+    return relabel(reduced(loss, reduction), "SmoothL1LossBackward0")
 
 
 def huber_loss(
@@ -123,7 +126,8 @@ def huber_loss(
     distance = (first - second).abs()
     near, far = 0.5 * distance * distance, delta * (distance - 0.5 * delta)
     loss = functions.where(distance < delta, near, far)
-    return _weighted(loss, weight, input, reduction, by_weight=False)
+    loss = _weighted(loss, weight, input, reduction, by_weight=False)
+    return relabel(loss, "HuberLossBackward0") if weight is None else loss
 
 
 def poisson_nll_loss(

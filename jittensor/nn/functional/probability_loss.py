@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from typing import Any
 
 from ... import autograd, functions
+from ...autograd.graph import relabel
 from ...tensor import Tensor
 from .activation import scalar_name
 from .reduction import reduced, reduction_name
@@ -138,30 +138,26 @@ def _against_every_class(
     return loss.sum() / counted.sum()
 
 
-@functools.cache
-def _bce_function() -> type:
-    class BinaryCrossEntropy(autograd.Function):
-        """Elementwise; its gradient stays finite where a probability is 0 or 1."""
+class BinaryCrossEntropy(autograd.Function):
+    """Elementwise; its gradient stays finite where a probability is 0 or 1."""
 
-        @staticmethod
-        def forward(ctx: Any, input: Tensor, target: Tensor) -> Tensor:
-            ctx.save_for_backward(input, target)
-            log_yes = input.log().clamp_min(-100)
-            log_no = (-input).log1p().clamp_min(-100)
-            return (target - 1) * log_no - target * log_yes
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, target: Tensor) -> Tensor:
+        ctx.save_for_backward(input, target)
+        log_yes = input.log().clamp_min(-100)
+        log_no = (-input).log1p().clamp_min(-100)
+        return (target - 1) * log_no - target * log_yes
 
-        @staticmethod
-        def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
-            input, target = ctx.saved_tensors
-            variance = ((1 - input) * input).clamp_min(1e-12)
-            grad_input = grad * (input - target) / variance
-            if not ctx.needs_input_grad[1]:
-                return grad_input, None
-            log_yes = input.log().clamp_min(-100)
-            log_no = (-input).log1p().clamp_min(-100)
-            return grad_input, grad * (log_no - log_yes)
-
-    return BinaryCrossEntropy
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
+        input, target = ctx.saved_tensors
+        variance = ((1 - input) * input).clamp_min(1e-12)
+        grad_input = grad * (input - target) / variance
+        if not ctx.needs_input_grad[1]:
+            return grad_input, None
+        log_yes = input.log().clamp_min(-100)
+        log_no = (-input).log1p().clamp_min(-100)
+        return grad_input, grad * (log_no - log_yes)
 
 
 def binary_cross_entropy(
@@ -191,10 +187,10 @@ def binary_cross_entropy(
     for name, tensor in (("input", input.detach()), ("target", target.detach())):
         if not bool(((tensor >= 0) & (tensor <= 1)).all()):
             raise RuntimeError(f"all elements of {name} should be between 0 and 1")
-    loss = _bce_function().apply(input, target)
+    loss = BinaryCrossEntropy.apply(input, target)
     if weight is not None:
         loss = loss * weight
-    return reduced(loss, reduction)
+    return relabel(reduced(loss, reduction), "BinaryCrossEntropyBackward0")
 
 
 def binary_cross_entropy_with_logits(
@@ -225,7 +221,7 @@ def binary_cross_entropy_with_logits(
     loss = (1 - target) * input - log_yes
     if weight is not None:
         loss = loss * weight
-    return reduced(loss, reduction)
+    return relabel(reduced(loss, reduction), "BinaryCrossEntropyWithLogitsBackward0")
 
 
 def kl_div(
