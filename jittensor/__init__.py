@@ -103,6 +103,7 @@ class memory_format(layout):  # noqa: N801
 
 
 strided, sparse_coo, sparse_csr = layout("strided"), layout("sparse_coo"), layout("sparse_csr")
+_mkldnn = layout("_mkldnn")
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
@@ -183,7 +184,6 @@ from . import (  # noqa: E402
     autograd,
     backends,
     cuda,
-    distributions,
     fft,
     linalg,
     masked,
@@ -191,6 +191,7 @@ from . import (  # noqa: E402
     optim,
     return_types,
     signal,
+    sparse,
     special,
     spectral,
     utils,
@@ -201,6 +202,7 @@ from .cuda import OutOfMemoryError  # noqa: E402
 from .inspection import explain  # noqa: E402
 
 globals().update({**linalg.toplevel.FUNCTIONS, **spectral.FUNCTIONS})
+sparse.route(globals())
 
 # in-place forms that PyTorch has in the namespace too
 for _name in """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh as_strided asin
@@ -212,3 +214,11 @@ for _name in """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctan
         globals()[_name + "_"] = getattr(Tensor, _name + "_")
 
 del _tensor_module
+
+
+def __getattr__(name: str):
+    """Submodules that are imported when they are first looked at."""
+    if name in ("distributions",):
+        import importlib
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module 'torch' has no attribute '{name}'")

@@ -72,12 +72,8 @@ def as_torch(enable: bool = True) -> None:
     Raises:
         RuntimeError: PyTorch itself has been imported already.
 
-    >>> import jittensor
-    >>> jittensor.as_torch()
-    >>> import torch.nn.functional as F
-    >>> F is jittensor.nn.functional
-    True
-    >>> jittensor.as_torch(False)
+    Example: `jittensor.as_torch(); import torch.nn.functional as F` makes F
+    `jittensor.nn.functional` itself.
     """
     ours = sys.modules[ROOT]
     if not enable:

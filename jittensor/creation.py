@@ -15,7 +15,6 @@ from .record import fill
 from .runtime import blocks
 from .tensor import Tensor, check_device, empty_tensor, from_array, new_tensor
 
-
 __all__ = ["arange", "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "eye",
            "frombuffer", "from_numpy", "full", "full_like", "linspace", "logspace", "ones",
            "ones_like", "range", "scalar_tensor", "tensor", "zeros", "zeros_like"]
@@ -166,7 +165,7 @@ def from_data(data: Any, dtype: DType | None) -> Tensor:
 
 def _scalar_into(out: Tensor, value) -> None:
     try:
-        out._array()[()] = value
+        out._memory()[()] = value
     except OverflowError:
         raise RuntimeError("Overflow when unpacking long long") from None
     except TypeError as error:
@@ -216,7 +215,7 @@ def _collect(data, shape, depth: int, flat: list) -> bool:
             return False
         if hasattr(data, "__len__") and not isinstance(data, (str, bytes)):
             raise TypeError("not a sequence" if not isinstance(data, (list, tuple)) else
-                            f"only integer tensors of a single element can be converted")
+                            "only integer tensors of a single element can be converted")
         if isinstance(data, (str, bytes)):
             raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
         if hasattr(data, "__float__"):

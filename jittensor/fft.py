@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import fft as _fft
 
 from .creation import _finish
 from .functions.rearranging import constant_pad_nd, roll
@@ -22,12 +21,13 @@ from .tensor import Tensor, from_array
 from .views import narrow
 
 
-# ── the transforms ────────────────────────────────────────────────────────────────────────────
+# ── the transforms (SciPy is imported when it is first needed) ──────────────────────────────────
 def _scaled(values: np.ndarray, scale: float) -> np.ndarray:
     return values if scale == 1 else values * values.real.dtype.type(scale)
 
 
 def _c2c_compute(a: np.ndarray, dims: tuple, scale: float, forward: bool):
+    from scipy import fft as _fft
     if not a.size:
         return np.array(a)
     found = _fft.fftn(a, axes=dims) if forward else _fft.ifftn(a, axes=dims, norm="forward")
@@ -43,6 +43,7 @@ _c2c = host_operator("FftC2CBackward0", _c2c_compute, _c2c_backward)
 
 
 def _r2c_compute(a: np.ndarray, dims: tuple, scale: float):
+    from scipy import fft as _fft
     if not a.size:
         shape = list(a.shape)
         shape[dims[-1]] = shape[dims[-1]] // 2 + 1
@@ -60,6 +61,7 @@ _r2c = host_operator("FftR2CBackward0", _r2c_compute, _r2c_backward)
 
 
 def _c2r_compute(a: np.ndarray, dims: tuple, scale: float, size: int):
+    from scipy import fft as _fft
     sizes = [a.shape[d] for d in dims[:-1]] + [size]
     if not a.size:
         shape = list(a.shape)

@@ -25,8 +25,9 @@ def graph(x: Tensor) -> str:
     """The pending operations that x needs, one a line, in the order they were recorded.
 
     >>> import jittensor as torch
+    >>> torch.realize()
     >>> print((torch.ones(2) + 1).graph())  # doctest: +ELLIPSIS
-    %0 = fill() -> float32[2]  ...
+    %0 = fill(scalar) -> float32[2]  ...
     %1 = add(%0, scalar) -> float32[2]  ... kept
     """
     if x.storage.node is None:
@@ -62,6 +63,7 @@ def explain(x: Tensor | None = None, source: bool = True) -> str:
     stay apart, and (with `source`) the generated source.
 
     >>> import jittensor as torch
+    >>> torch.realize()
     >>> print(torch.explain((torch.ones(4) * 2).exp(), source=False))  # doctest: +ELLIPSIS
     1 kernel, 16 bytes moved
     kernel 0 · map: fill mul exp · 16 bytes

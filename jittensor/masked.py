@@ -12,8 +12,6 @@ from .numeric import iinfo
 from .tensor import Tensor
 
 
-
-
 def _dims(input: Tensor, dim) -> tuple[int, ...]:
     if dim is None:
         return tuple(range(input.ndim))

@@ -141,7 +141,7 @@ def fill(spec: Spec, value) -> Tensor:
     kind = scalar_type(value)
     if kind is complex:
         out = empty_tensor(spec.shape, spec.dtype, spec.strides)
-        out._array()[...] = value
+        out._memory()[...] = value
         return out
     key = ("fill", spec, kind)
     rule = RULES.get(key)

@@ -14,6 +14,7 @@ from .graph import dtypes as dt
 from .graph.node import UNTRACKED, Spec, Storage, spec_of
 from .graph.shapes import Size
 from .runtime import blocks
+from .runtime import realize as engine
 from .runtime.realize import realize_all
 
 
@@ -209,7 +210,14 @@ class Tensor:
         return self
 
     def _array(self) -> np.ndarray:
-        """The values as an array over the same memory; for the engine's own short looks."""
+        """The values as an array over the same memory; for the engine's own short looks. A step
+        that is being captured cannot be replayed after one."""
+        if engine.capturing is not None:
+            engine.capturing.look(self)
+        return self._memory()
+
+    def _memory(self) -> np.ndarray:
+        """The memory as an array, for a tensor that is being filled."""
         realize_storage(self.storage)
         spec = self.spec
         return blocks.as_array(self.storage.block, self.offset, spec.dtype.numpy, spec.shape,
@@ -257,7 +265,7 @@ def from_array(values: np.ndarray, dtype: dt.DType | None = None) -> Tensor:
     dtype = dtype or dt.from_numpy_dtype(values.dtype)
     out = empty_tensor(values.shape, dtype)
     if values.size:
-        out._array()[...] = values
+        out._memory()[...] = values
     return out
 
 

@@ -120,3 +120,10 @@ def test_saved_tensors_pass_the_hooks():
     assert len(seen) == 1
     close(a.grad, -(linalg.inv(a).mT.detach() @ torch.ones(2, 2, dtype=torch.float64)
                     @ linalg.inv(a).mT.detach()))
+
+
+def test_a_compiled_step_sees_new_values():
+    step = torch.compile(lambda a: linalg.inv(a) * 2)
+    with pytest.warns(UserWarning, match="a value is looked at"):
+        found = [step((torch.eye(2) * k).realize())[0, 0].item() for k in (1, 2, 4)]
+    assert found == [2.0, 1.0, 0.5]

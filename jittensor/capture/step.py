@@ -18,7 +18,7 @@ from typing import Any
 from ..autograd.modes import modes
 from ..config import config
 from ..graph.dtypes import Default
-from ..graph.node import Node, Storage, where
+from ..graph.node import Node, Storage, user_frame, where
 from ..kernels.compile import stats
 from ..runtime import bind, blocks, realize
 from ..tensor import Tensor, new_tensor
@@ -37,6 +37,12 @@ class Capture:
         self.draws: list[tuple[Storage, Callable]] = []
         self.checks: list[tuple[Tensor, Callable]] = []
         self.released: set[int] = set()
+
+    def look(self, x: Tensor) -> None:
+        """Called when a value is read; checks of a range are made again at each replay."""
+        if self.thread == threading.get_ident() and not any(
+                x.storage is checked.storage for checked, _ in self.checks):
+            self.flush(user_frame())
 
     def flush(self, origin) -> None:
         """Called when something forces pending work to run inside the step."""

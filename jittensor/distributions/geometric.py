@@ -39,7 +39,7 @@ class Geometric(Distribution):
             raise ValueError(
                 f"Expected parameter probs ({type(value).__name__} of shape {tuple(value.shape)}) "
                 f"of distribution {self!r} to be positive but found invalid values:\n"
-                f"{value[~(value > 0)]}")
+                f"{value.reshape(-1)[~(value.reshape(-1) > 0)]}")
 
     @lazy_property
     def logits(self) -> Tensor:

@@ -354,6 +354,14 @@ def _gamma_gumbel(p, q):
             + shift.exp() * (1 + product.reciprocal()).pow(-p.concentration))
 
 
+@register_kl(Uniform, Gumbel)
+def _uniform_gumbel(p, q):
+    width = (p.high - p.low) / q.scale
+    low, high = (p.low - q.loc) / q.scale, (p.high - q.loc) / q.scale
+    return (-p.entropy() + q.scale.log() + 0.5 * (low + high)
+            + ((-low).exp() - (-high).exp()) / width)
+
+
 def _support_exceeds(p, q):
     """The divergence where p has draws that q does not: infinite."""
     return _infinite(p.mean)

@@ -38,6 +38,7 @@ subtract = sub
 
 
 def no_bool_minus(a, b) -> None:
+    """PyTorch's error for a difference of truth values."""
     if getattr(a, "dtype", None) is dt.bool_ or getattr(b, "dtype", None) is dt.bool_:
         both = getattr(a, "dtype", None) is getattr(b, "dtype", None)
         raise RuntimeError(
@@ -223,6 +224,9 @@ def isclose(input, other, rtol: float = 1e-05, atol: float = 1e-08,
     """|input - other| <= atol + rtol * |other|."""
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{title(input)} did not match {title(other)}")
+    for value, name in ((rtol, "rtol"), (atol, "atol")):
+        if value < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value:g}")
     close = input == other
     if equal_nan and input.dtype.category >= 2:
         close = close | ((input != input) & (other != other))

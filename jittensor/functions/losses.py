@@ -72,7 +72,6 @@ def _rows_of(weight: Tensor, index: Tensor) -> Tensor:
 def nll_loss(input, target, weight=None, reduction: str = "mean",
              ignore_index: int = -100) -> Tensor:
     """-input[i, target[i]] for log-probabilities [N, C], [C] or [N, C, d...] and class indices."""
-    from ..indexing import check_range
     if input.ndim == 0 or input.ndim == 1 and target.ndim > 0:
         raise ValueError(f"Expected 0D target for 1D input, but got {target.ndim}D")
     if input.ndim >= 2 and (target.ndim != input.ndim - 1 or tuple(target.shape) != (

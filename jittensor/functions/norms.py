@@ -193,6 +193,19 @@ def cov(input, *, correction: int = 1, fweights=None, aweights=None) -> Tensor:
                            f"with {input.ndim} dimensions")
     if input.dtype is dt.bool_:
         raise RuntimeError("cov(): bool dtype is not supported for input")
+    for value, name in ((fweights, "fweights"), (aweights, "aweights")):
+        if value is not None and value.ndim > 1:
+            raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got "
+                               f"{name} with {value.ndim} dimensions")
+        if value is not None and value.numel() != (input.shape[-1] if input.ndim else 1):
+            raise RuntimeError(f"cov(): expected {name} to have the same numel as there are "
+                               f"observations in the input but got {value.numel()}")
+    if fweights is not None and fweights.dtype.category != dt.INT:
+        raise RuntimeError("cov(): expected fweights to have integral dtype but got fweights with "
+                           f"{title(fweights)} dtype")
+    if aweights is not None and aweights.dtype.category != dt.FLOAT:
+        raise RuntimeError("cov(): expected aweights to have floating point dtype but got aweights "
+                           f"with {title(aweights)} dtype")
     x = views.reshape(input, 1, -1) if input.ndim < 2 else input
     weights = None
     if fweights is not None:

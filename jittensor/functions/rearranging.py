@@ -71,7 +71,7 @@ def roll(input, shifts, dims=None) -> Tensor:
     if not input.numel():
         return input.clone()
     for shift, dim in zip(shifts, dims, strict=True):
-        input = _rolled(input, shift, wrap_dim(dim, input.ndim))
+        input = _rolled(input, shift, wrap_dim(dim, input.ndim, False))
     return input
 
 

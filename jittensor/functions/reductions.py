@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..autograd.graph import relabel
-from ..graph import dtypes as dt
 from ..graph.dtypes import Default, DType
 from ..graph.node import spec_of
 from ..graph.ops import OPS

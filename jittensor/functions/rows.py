@@ -27,6 +27,7 @@ def into(out: Tensor | None, result: Tensor) -> Tensor:
 
 
 def operand(value, op: Op, arg: str):
+    """A tensor or number as an operand; TypeError for anything else."""
     if isinstance(value, Tensor) or isinstance(value, (bool, int, float, complex)):
         return value
     if hasattr(value, "item") and hasattr(value, "dtype"):
@@ -34,10 +35,17 @@ def operand(value, op: Op, arg: str):
     raise TypeError(f"{op.name}(): argument '{arg}' must be Tensor, not {type(value).__name__}")
 
 
+# a number may stand before a tensor in these
+SCALAR_FIRST = {"mul", "xlogy", "xlog1py", "zeta", "bitwise_and", "bitwise_or", "bitwise_xor",
+                "bitwise_left_shift", "bitwise_right_shift"} | {
+                    op.name for op in OPS.values() if "_polynomial_" in op.name}
+
+
 def from_row(op: Op):
     """The public function of an elementwise row."""
     args, defaults = op.args, op.defaults
     required = len(args) - len(defaults)
+    scalar_first = op.name in SCALAR_FIRST
 
     def function(*values, out=None, **named):
         values = list(values)
@@ -58,7 +66,8 @@ def from_row(op: Op):
             raise TypeError(f"{op.name}() takes {len(args)} positional arguments but "
                             f"{len(values)} were given")
         checked = [operand(v, op, a) for v, a in zip(values, args, strict=True)]
-        if not any(isinstance(v, Tensor) for v in checked):
+        if not isinstance(checked[0], Tensor) and not (scalar_first and any(
+                isinstance(v, Tensor) for v in checked)):
             raise TypeError(f"{op.name}(): argument '{args[0]}' (position 1) must be Tensor, not "
                             f"{type(values[0]).__name__}")
         return into(out, record(op, *checked))
@@ -78,5 +87,6 @@ for _op in list(OPS.values()):
 
 
 def title(x: Tensor) -> str:
+    """The name of a tensor's dtype in PyTorch's errors."""
     from ..graph.ops import _scalar_name
     return _scalar_name(x.dtype)

@@ -161,6 +161,9 @@ def gradient(input, *, spacing=None, dim=None, edge_order: int = 1) -> list[Tens
         input = input.to(Default.float_)
     dims = list(range(input.ndim)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
     dims = [wrap_dim(d, input.ndim) for d in dims]
+    for d in dims:
+        if dims.count(d) > 1:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
     spacing = 1 if spacing is None else spacing
     if isinstance(spacing, (int, float)):
         steps = [spacing] * len(dims)
@@ -192,7 +195,8 @@ def _along(x: Tensor, step, d: int, order: int) -> Tensor:
         inner = (part(0, size - 2) * (-b / (a * (a + b))) + part(1, size - 2) * ((b - a) / (a * b))
                  + part(2, size - 2) * (a / (b * (a + b))))
         first, second = views.narrow(gaps, d, 0, 1), views.narrow(gaps, d, min(1, size - 2), 1)
-        last, before = views.narrow(gaps, d, size - 2, 1), views.narrow(gaps, d, max(0, size - 3), 1)
+        last = views.narrow(gaps, d, size - 2, 1)
+        before = views.narrow(gaps, d, max(0, size - 3), 1)
     else:
         if isinstance(step, Tensor):
             step = step.item()

@@ -126,7 +126,7 @@ def result_type(dimensioned: list[DType], zero_dim: list[DType], scalars: list[t
 
     A lower-priority operand counts only where its category is higher.
 
-    >>> result_type([int32], [float64], [int])
+    >>> result_type([float32], [float64], [int])
     torch.float32
     """
     wrapped = [Default.of(kind) for kind in scalars]

@@ -12,7 +12,8 @@ from ..compiler.lower import Launch
 from ..graph.ops import OPAQUE, composite
 from .gather import BLOCK, GATHER_COPY, _address, _split
 
-GATHER = '''from jittensor.kernels.cpu.intrinsics import load, ptr_{code}, ptr_i64, shift, store0, udiv, word
+GATHER = '''from jittensor.kernels.cpu.intrinsics import load, ptr_{code}, ptr_i64, shift, store0
+from jittensor.kernels.cpu.intrinsics import udiv, word
 
 
 def kernel(begin, end, args):
@@ -31,7 +32,8 @@ def kernel(begin, end, args):
 '''
 
 SCATTER = '''from numba import float32, float64, int64, int32, int16, int8, uint8
-from jittensor.kernels.cpu.intrinsics import load, peek, poke, ptr_{code}, ptr_i64, shift, udiv, word{extra}
+from jittensor.kernels.cpu.intrinsics import load, peek, poke, ptr_{code}, ptr_i64, shift
+from jittensor.kernels.cpu.intrinsics import udiv, word{extra}
 
 
 def kernel(begin, end, args):

@@ -12,7 +12,8 @@ from .along import _places, conversions
 from .gather import _address, _split
 
 HEAD = '''from numba import float32, float64, int64, int32, int16, int8, uint8
-from jittensor.kernels.cpu.intrinsics import load, ptr_{code}, ptr_i64, shift, store0, udiv, word{extra}
+from jittensor.kernels.cpu.intrinsics import load, ptr_{code}, ptr_i64, shift, store0
+from jittensor.kernels.cpu.intrinsics import udiv, word{extra}
 {imports}
 
 def kernel(begin, end, args):
@@ -50,7 +51,8 @@ EXTREME = HEAD + '''        best, at = {first}, 0
                 best, at = v, i
             store0(target, i * step, at)
 '''
-ARG = HEAD.replace("target = shift(out, first)", "target = shift(out, item)") + '''        best, at = {first}, 0
+ARG = HEAD.replace("target = shift(out, first)", "target = shift(out, item)") + '''\
+        best, at = {first}, 0
         for i in range(1, count):
             v = {read}
             if best == best and (v != v or v {sign} best):

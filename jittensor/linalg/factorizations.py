@@ -8,7 +8,6 @@ L^-1 P^T dA U^-1 split into its triangles.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
 
 from .. import return_types
 from ..functions.joining import cat
@@ -29,6 +28,8 @@ from .checks import (
 
 def routine(name: str, x: np.ndarray):
     """The LAPACK routine of that name for x's dtype."""
+    # SciPy is imported when it is first needed: it takes longer than all of jittensor
+    from scipy.linalg import lapack
     return getattr(lapack, {"f": "s", "d": "d", "F": "c", "D": "z"}[x.dtype.char] + name)
 
 
@@ -223,6 +224,8 @@ def householder_product(input: Tensor, tau: Tensor, *, out: Tensor | None = None
                            "input.shape[-1]")
     check_floating(name, input)
     start = eye(m, n, dtype=input.dtype).expand(*input.shape[:-2], m, n)
+    if not tau.shape[-1]:
+        start = start + input * 0    # no reflection, but in the graph of the input
     found = _reflected(input, tau, start, False, False)
     return into_all(None if out is None else (out,), (found.contiguous(),))[0]
 

@@ -6,7 +6,6 @@ Gradients: Golub and Pereyra, "The differentiation of pseudo-inverses" (1973).
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg as scipy_linalg
 
 from .. import return_types
 from ..graph import dtypes as dt
@@ -85,6 +84,7 @@ _DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 
 def _lstsq_compute(a: np.ndarray, b: np.ndarray, rcond: float, driver: str):
+    from scipy import linalg as scipy_linalg
     lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a = np.broadcast_to(a, (*lead, *a.shape[-2:]))
     b = np.broadcast_to(b, (*lead, *b.shape[-2:]))

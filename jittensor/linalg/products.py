@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import expm
 
 from ..creation import eye
 from ..functions.contractions import cross as _cross
@@ -44,6 +43,7 @@ _constant = host_operator("LinalgMatrixPowerBackward0", lambda a, values: np.arr
 
 
 def _exp_compute(a: np.ndarray):
+    from scipy.linalg import expm
     wide = np.result_type(a.dtype, np.float64)
     return expm(a.astype(wide)).astype(a.dtype) if a.size else np.zeros(a.shape, a.dtype)
 

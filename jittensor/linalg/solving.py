@@ -7,7 +7,6 @@ numbers; Golub and Pereyra (1973) for the pseudo-inverse.
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg as scipy_linalg
 
 from .. import return_types
 from ..graph import dtypes as dt
@@ -31,11 +30,12 @@ from .factorizations import lu_packed, routine
 
 # ── triangular systems ────────────────────────────────────────────────────────────────────────
 def _triangular_compute(a: np.ndarray, b: np.ndarray, upper: bool, unit: bool):
+    from scipy.linalg import blas
     out = np.zeros(b.shape, b.dtype)
+    # LAPACK's trtrs refuses zeros on the diagonal; BLAS's trsm divides by them
+    solve = getattr(blas, {"f": "s", "d": "d", "F": "c", "D": "z"}[a.dtype.char] + "trsm")
     for place, x in matrices(a):
         if x.size and out[place].size:
-            # LAPACK's trtrs refuses zeros on the diagonal; BLAS's trsm divides by them
-            solve = scipy_linalg.get_blas_funcs("trsm", (x,))
             out[place] = solve(1.0, x, b[place], lower=not upper, diag=unit)
     return out
 

@@ -14,7 +14,7 @@ from ..creation import eye
 from ..functions.rearranging import diag_embed
 from ..host import host_operator
 from ..tensor import Tensor
-from .checks import LinAlgError, check_floating, check_matrix, check_square, into_all
+from .checks import LinAlgError, check_floating, check_matrix, check_square, into_all, matrices
 
 
 def _column(x: Tensor) -> Tensor:
@@ -167,12 +167,16 @@ def _eig_compute(a: np.ndarray):
         return np.zeros(a.shape[:-1], kind), np.zeros(a.shape, kind)
     if not np.isfinite(a).all():
         raise RuntimeError("torch.linalg.eig: input tensor should not contain infs or NaNs.")
+    values, vectors = np.zeros(a.shape[:-1], kind), np.zeros(a.shape, kind)
     try:
-        values, vectors = np.linalg.eig(a)
+        # SciPy's LAPACK gives the vectors PyTorch's signs more often than NumPy's does
+        from scipy import linalg as scipy_linalg
+        for place, x in matrices(a):
+            values[place], vectors[place] = scipy_linalg.eig(x, check_finite=False)
     except np.linalg.LinAlgError:
         raise LinAlgError("linalg.eig: The algorithm failed to converge because the input matrix "
                           "is ill-conditioned or has too many repeated eigenvalues.") from None
-    return values.astype(kind), vectors.astype(kind)
+    return values, vectors
 
 
 def _eig_backward(node, grad_values, grad_vectors):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .. import indexing
 from .. import functions as F
+from .. import indexing
 from ..graph.ops import ELEMENTWISE, OPS
 from ..record import elementwise as record
 from ..tensor import Tensor

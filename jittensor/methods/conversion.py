@@ -97,9 +97,7 @@ def numpy(self, *, force: bool = False) -> np.ndarray:
         raise TypeError("Got unsupported ScalarType BFloat16")
     realize_all()            # pending work may read this memory, which is open to change from now
     array = self._array()
-    storage = self.storage
-    if storage.block.pooled:
-        watch(storage, array)
+    watch(self.storage, array)
     return array
 
 
@@ -109,13 +107,25 @@ def watch(storage: Storage, array: np.ndarray) -> None:
     base = array
     while isinstance(base.base, np.ndarray):
         base = base.base
-    window = weakref.ref(base.base if base.base is not None else base)
-    before = storage.external
+    if storage.external is None or not storage.external():
+        storage.external = Watch(None)
+    elif not isinstance(storage.external, Watch):
+        storage.external = Watch(storage.external)
+    storage.external.windows.append(weakref.ref(base.base if base.base is not None else base))
 
-    def seen() -> bool:
-        return window() is not None or (before is not None and before())
 
-    storage.external = seen
+class Watch:
+    """Says whether some array over a storage lives, or `before` says that memory is seen."""
+
+    __slots__ = ("windows", "before")
+
+    def __init__(self, before):
+        self.windows: list = []
+        self.before = before
+
+    def __call__(self) -> bool:
+        self.windows = [window for window in self.windows if window() is not None]
+        return bool(self.windows) or self.before is not None and self.before()
 
 
 def array_protocol(self, dtype=None, copy=None) -> np.ndarray:
@@ -146,6 +156,7 @@ CASTS = {"bool": dt.bool_, "bfloat16": dt.bfloat16, "byte": dt.uint8, "char": dt
 
 
 def caster(dtype: DType):
+    """The method that casts to a dtype: `float`, `long`, …"""
     def method(self, memory_format=None) -> Tensor:
         return to(self, dtype)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from .. import functions as F
 from .. import indexing
 from ..autograd.inplace import check_inplace
-from ..graph.ops import OPS, Op
+from ..graph.ops import OPS
 from ..record import write
 from ..tensor import Tensor
 from .operators import NUMBERS
 
 
 def inplace_row(op):
+    """The in-place method of an elementwise row."""
     args, defaults = op.args, op.defaults
 
     def method(self, *values, **named):

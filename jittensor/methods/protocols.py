@@ -96,7 +96,6 @@ def _copied_storage(storage: Storage, memo) -> Storage:
 
 
 def _reduce(self, protocol):
-    from ..creation import from_data
     array = np.ascontiguousarray(self.detach()._array())
     return _rebuild, (type(self), array.view(np.uint16) if self.dtype is dt.bfloat16 else array,
                       self.dtype, self._leaf, dict(self.__dict__))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import functions as F
 from .. import creation, views
+from .. import functions as F
 from ..autograd.graph import attach_view
 from ..autograd.modes import modes
 from ..graph.node import Storage, spec_of
@@ -108,6 +108,7 @@ def _T(self) -> Tensor:  # noqa: N802
 
 
 def new_like(function):
+    """A `new_...` method: a factory with this tensor's dtype by default."""
     def method(self, *args, dtype=None, **kwargs):
         return function(*args, dtype=dtype or self.dtype, **kwargs)
 

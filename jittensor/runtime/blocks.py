@@ -33,8 +33,8 @@ class Block:
     def __init__(self, array, address: int, size: int, pooled: bool = True):
         self.array, self.address, self.size, self.pooled = array, address, size, pooled
 
-    def __del__(self, _free=_free):
-        if self.pooled:
+    def __del__(self):
+        if self.pooled and _give is not None:      # None while the interpreter shuts down
             _give(self.size, self.array, self.address)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from scipy.special import i0
 
 from ..creation import _finish
 from ..graph import dtypes as dt
@@ -124,7 +123,7 @@ def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, dtype=None, layout=N
 
 def kaiser_weights(k: np.ndarray, last: float, beta: float) -> np.ndarray:
     """Kaiser's weights at k of 0 … last."""
-    return i0(beta * np.sqrt(np.maximum(1 - (2 * k / last - 1) ** 2, 0))) / i0(beta)
+    return np.i0(beta * np.sqrt(np.maximum(1 - (2 * k / last - 1) ** 2, 0))) / np.i0(beta)
 
 
 __all__ = ["bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine",

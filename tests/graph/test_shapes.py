@@ -88,7 +88,7 @@ def test_results_keep_the_order_of_dims_and_are_dense() -> None:
         out = output_strides(shape, [(shape, strides)])
         assert is_dense(shape, out)
         if is_dense(shape, strides) and not is_contiguous(shape, strides):
-            assert out == strides
+            assert all(n == 1 or a == b for n, a, b in zip(shape, out, strides, strict=True))
         general = output_strides(shape, [(shape, strides)], plain=False)
         assert is_dense(shape, general)
         assert sorted(dim_order(shape, [strides])) == list(range(len(shape)))

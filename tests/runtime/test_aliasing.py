@@ -56,6 +56,28 @@ def test_an_in_place_operation_that_reads_foreign_memory() -> None:
     assert x.tolist() == [-1, 0, 1]
 
 
+def test_an_array_handed_out_of_foreign_memory() -> None:
+    array = np.ones(3, np.float32)
+    x = torch.from_numpy(array)
+    del array
+    handed = x.numpy()            # the only way left to the memory
+    y = x * 2
+    handed[:] = 9
+    assert y.tolist() == [2, 2, 2]
+    assert x.tolist() == [9, 9, 9]
+
+
+def test_many_arrays_of_one_tensor() -> None:
+    x = torch.zeros(3)
+    arrays = [x.numpy() for _ in range(3000)]
+    y = x + 1
+    arrays[0][:] = 5
+    assert y.tolist() == [1, 1, 1] and (x + 1).tolist() == [6, 6, 6]
+    del arrays
+    z = x + 1
+    assert z.storage.node is not None         # nobody looks any more: lazy again
+
+
 def test_an_address_taken_while_memory_is_read_later() -> None:
     import ctypes
     x = torch.zeros(3).realize()

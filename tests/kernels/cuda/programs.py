@@ -95,7 +95,7 @@ PROGRAMS = {
         lambda x: (x.sum(1, keepdims=True), x / (x.sum(1, keepdims=True) ** 2 + 1)), ("row",)),
     "row in place": Program(
         _normal((6,), (6, 80)), lambda m, x: m.mul_(0.9).add_(x.mean(1)),
-        lambda m, x: m * np.float32(0.9) + x.mean(1), ("map", "row")),
+        lambda m, x: m * np.float32(0.9) + x.mean(1), ("row",)),
     "softmax": Program(_normal((3, 200)), lambda x: torch.softmax(x, 1),
                        lambda x: scipy.special.softmax(x, 1), ("row",)),
     "layer norm": Program(_normal((4, 100), (100,), (100,)),
@@ -117,8 +117,10 @@ DTYPES = {d.code: d for d in ALL}
 OPERANDS = 3          # inputs that the operators of a kernel share
 BATCH = 12            # operators of a kernel
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, 1e-20, 3e4]
-REFUSED = {"f32": ("bitwise",), "f64": ("bitwise",), "f16": ("bitwise",), "bf16": ("bitwise",),
-           "b8": ("no_bool", "same", "float", "bitwise", "real", "real_float", "float_out")}
+WHOLE = ("bitwise", "integer")      # dtype rules of operators on integers alone
+REFUSED = {"f32": WHOLE, "f64": WHOLE, "f16": WHOLE, "bf16": WHOLE,
+           "b8": (*WHOLE, "no_bool", "same", "float", "floating", "first", "real", "real_no_bool",
+                  "real_float", "float_out")}
 
 
 def lacking(op: Op, code: str) -> str:
