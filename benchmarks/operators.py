@@ -10,9 +10,10 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import harness
 import jittensor
-import numpy as np
 from harness import EAGER, Case, Figure, torch
 
 SIDE = 1024

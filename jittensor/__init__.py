@@ -14,6 +14,7 @@ tensor([2., 4.])
 from __future__ import annotations
 
 import math as _math
+from builtins import int as _int
 
 from . import tensor as _tensor_module
 from .config import config
@@ -32,7 +33,16 @@ from .graph.dtypes import (
 from .graph.shapes import Size
 from .graph.shapes import broadcast_shapes as _broadcast_shapes
 from .tensor import Tensor, device, realize
+
 from . import functions, views, indexing, creation, random, methods  # isort: skip
+from .autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from .creation import *  # noqa: F403
 from .creation import tensor
 from .functions import *  # noqa: F403
@@ -68,14 +78,6 @@ from .random import (
     set_rng_state,
 )
 from .sampling import *  # noqa: F403
-from .autograd.modes import (
-    enable_grad,
-    inference_mode,
-    is_grad_enabled,
-    is_inference_mode_enabled,
-    no_grad,
-    set_grad_enabled,
-)
 
 globals().update(methods.inplace_functions())
 for _name, _dtype in _BY_NAME.items():
@@ -114,9 +116,6 @@ Tensor.layout = property(lambda x: strided)
 def broadcast_shapes(*shapes) -> Size:
     """The shape that operands of these shapes broadcast to."""
     return Size(_broadcast_shapes(*[(s,) if isinstance(s, _int) else tuple(s) for s in shapes]))
-
-
-_int = type(0)
 
 
 def is_tensor(obj) -> bool:

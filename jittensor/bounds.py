@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import weakref
 
-
 from .graph.node import RANGES, Storage
 from .runtime import blocks
 from .tensor import Tensor

@@ -296,8 +296,8 @@ def frombuffer(buffer, *, dtype, count: int = -1, offset: int = 0,
         raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer "
                          f"length ({size} bytes) minus 1")
     if count < 0 and (size - offset) % dtype.itemsize:
-        raise ValueError(f"buffer length ({size - offset} bytes) after offset ({offset} bytes) must "
-                         f"be a multiple of element size ({dtype.itemsize})")
+        raise ValueError(f"buffer length ({size - offset} bytes) after offset ({offset} bytes) "
+                         f"must be a multiple of element size ({dtype.itemsize})")
     if count > 0 and offset + count * dtype.itemsize > size:
         raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset "
                          f"({offset} bytes) must not be greater than actual buffer length "

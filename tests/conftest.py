@@ -10,7 +10,7 @@ PROGRAMS: Counter = Counter()     # way of running -> programs compared without 
 
 def pytest_addoption(parser) -> None:
     """`--programs N`: how many random programs run in NumPy and through the interpreter;
-    `--compiled-programs N`: how many are compiled (a tenth of them unless given)."""
+    `--compiled-programs N`: how many are compiled (a twentieth of them unless given)."""
     parser.addoption("--programs", type=int, default=100)
     parser.addoption("--compiled-programs", type=int, default=None)
     parser.addoption("--first-program", type=int, default=0, help="seed of the first one")

@@ -48,7 +48,7 @@ def seeds(request, compiled: bool) -> range:
     count = request.config.getoption("--programs")
     if compiled:
         given = request.config.getoption("--compiled-programs")
-        count = given if given is not None else max(1, count // 10)
+        count = given if given is not None else max(1, count // 20)
     first = request.config.getoption("--first-program")
     return range(first, first + count)
 

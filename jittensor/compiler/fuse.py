@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 
+from ..graph.node import Spec
 from ..graph.ops import ELEMENTWISE, OPAQUE, REDUCE
 from ..graph.shapes import span
 from .graph import Entry, Graph

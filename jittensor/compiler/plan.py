@@ -17,9 +17,10 @@ from .rewrite import rewrite
 class Plan:
     """What a graph runs as.
 
-    `outputs` are (entry of the recorded graph, its bytes) in the order of the output blocks. Words of a launch may be ('address', memory, offset) with memory
-    ('slot', k): an address bound at each run; ('storage', k): the k-th external storage;
-    ('out', k); ('arena', offset); or ('scratch', offset).
+    `outputs` are (entry of the recorded graph, its bytes) in the order of the output blocks.
+    Words of a launch may be ('address', memory, offset) with memory ('slot', k): an address bound
+    at each run; ('storage', k): the k-th external storage; ('out', k); ('arena', offset); or
+    ('scratch', offset).
     """
 
     launches: list[Launch]

@@ -1,4 +1,4 @@
-"""`torch.distributions`: parameters in, distributions with draws, log-probabilities, moments out."""
+"""`torch.distributions`: parameters in; distributions, log-probabilities and draws out."""
 
 from . import constraints, transforms
 from .bernoulli import Bernoulli

@@ -20,7 +20,7 @@ class Distribution:
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
-        """Whether arguments are checked where a distribution is not told; ValueError unless bool."""
+        """Whether arguments are checked by default; ValueError for anything but a bool."""
         if value not in (True, False):
             raise ValueError
         Distribution._validate_args = value

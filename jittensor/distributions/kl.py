@@ -181,8 +181,8 @@ def _normal_normal(p, q):
 @register_kl(MultivariateNormal, MultivariateNormal)
 def _vectors_vectors(p, q):
     if p.event_shape != q.event_shape:
-        raise ValueError("KL-divergence between two Multivariate Normals with                          "
-                         "different event shapes cannot be computed")
+        raise ValueError("KL-divergence between two Multivariate Normals with"
+                         + " " * 26 + "different event shapes cannot be computed")
     from .. import linalg
     lower, other = p._unbroadcasted_scale_tril, q._unbroadcasted_scale_tril
     n = p.event_shape[0]

@@ -14,7 +14,8 @@ row("add_scaled", "self other alpha", "self + alpha * other", public="", complex
 row("sub", "self other", "self - other", grad={"self": "grad", "other": "-grad"}, complex_ok=True,
     public="sub subtract", types="no_bool")
 row("sub_scaled", "self other alpha", "self - alpha * other", public="", complex_ok=True,
-    grad={"self": "grad", "other": "-grad * conj(alpha)"}, grad_name="SubBackward0", types="no_bool")
+    grad={"self": "grad",
+          "other": "-grad * conj(alpha)"}, grad_name="SubBackward0", types="no_bool")
 row("rsub", "self other", "other - self", grad={"self": "-grad", "other": "grad"},
     complex_ok=True, inplace=False, types="no_bool")
 row("mul", "self other", "self * other", ints="self * other", complex_ok=True,
@@ -37,7 +38,8 @@ row("div_floor", "self other", "floor_div(self, other)", ints="int_floor_div(sel
     public="", types="no_bool", grad={"self": "grad * 0", "other": "grad * 0"},
     grad_name="DivBackward1")
 row("remainder", "self other", "remainder(self, other)", ints="int_remainder(self, other)",
-    types="no_bool", grad={"self": "grad", "other": "-grad * self.div(other, rounding_mode='floor')"})
+    types="no_bool", grad={"self": "grad",
+    "other": "-grad * self.div(other, rounding_mode='floor')"})
 row("fmod", "self other", "fmod(self, other)", ints="int_fmod(self, other)", types="no_bool",
     grad={"self": "grad", "other": "-grad * self.div(other, rounding_mode='trunc')"})
 row("square", "self", "self * self", ints="self * self", grad={"self": "grad * (2.0 * conj(self))"},
@@ -54,7 +56,8 @@ row("lerp", "self end weight", "where(abs(weight) < 0.5, self + weight * (end - 
 row("abs", "self", "abs(self)", ints="int_abs(self)", grad={"self": "grad * self.sgn()"},
     public="abs absolute", types="real_no_bool", complex_ok=True)
 row("sign", "self", "sign(self)", ints="int_sign(self)", grad={"self": "grad * 0"})
-row("sgn", "self", "sgn(self)", ints="int_sign(self)", grad={"self": "grad._sgn_grad(self, result)"}, complex_ok=True)
+row("sgn", "self", "sgn(self)", ints="int_sign(self)",
+    grad={"self": "grad._sgn_grad(self, result)"}, complex_ok=True)
 row("signbit", "self", "signbit(self)", ints="self < 0", types="predicate", inplace=False)
 row("copysign", "self other", "copysign(self, other)", types="float",
     grad={"self": "grad * (self.sign() * result.sign())", "other": "grad * 0"})
@@ -103,7 +106,8 @@ row("pow", "self exponent", "pow(self, exponent)", ints="int_pow(self, exponent)
 row("cube", "self", "self * self * self", ints="self * self * self", public="",
     grad={"self": "grad * (3.0 * conj(self * self))"}, complex_ok=True, grad_name="PowBackward0")
 row("logaddexp", "self other", "logaddexp(self, other)", types="floating", expensive=True,
-    grad={"self": "grad / (1 + (other - self).exp())", "other": "grad / (1 + (self - other).exp())"})
+    grad={"self": "grad / (1 + (other - self).exp())",
+          "other": "grad / (1 + (self - other).exp())"})
 row("logaddexp2", "self other", "logaddexp2(self, other)", expensive=True,
     grad={"self": "grad / (1 + (other - self).exp2())",
           "other": "grad / (1 + (self - other).exp2())"}, types="floating")
@@ -127,7 +131,8 @@ for _name, _grad, _domain in (
     row(_name, "self", f"{_name}(self)", types="float", grad={"self": _grad}, domain=_domain,
         expensive=True, public=f"{_name} arc{_name[1:]}" if _name[0] == "a" else _name)
 row("_tanh_grad", "grad_output output", "grad_output * (1 - output * output)", inplace=False,
-    grad={"grad_output": "grad._tanh_grad(output)", "output": "grad * (-2.0 * output * grad_output)"},
+    grad={"grad_output": "grad._tanh_grad(output)",
+          "output": "grad * (-2.0 * output * grad_output)"},
     grad_name="TanhBackwardBackward0")
 row("atan2", "self other", "atan2(self, other)", types="float", expensive=True,
     public="atan2 arctan2",
@@ -187,9 +192,11 @@ row("zeta", "self other", "zeta(self, other)", types="float", expensive=True, in
     public="special_zeta _zeta", domain=(1.1, 5.0),
     grad={"other": "grad * -self * (self + 1.0)._zeta(other)"})
 row("igamma", "self other", "gammainc(self, other)", expensive=True, domain=(0.2, 5.0),
-    public="igamma special_gammainc", grad={"other": "grad * self._igamma_grad(other)"}, types="floating")
+    public="igamma special_gammainc", grad={"other": "grad * self._igamma_grad(other)"},
+    types="floating")
 row("igammac", "self other", "gammaincc(self, other)", expensive=True, domain=(0.2, 5.0),
-    public="igammac special_gammaincc", grad={"other": "grad * -self._igamma_grad(other)"}, types="floating")
+    public="igammac special_gammaincc", grad={"other": "grad * -self._igamma_grad(other)"},
+    types="floating")
 row("_polygamma", "self order", "polygamma(order, self)", types="float", expensive=True,
     inplace=False, domain=(0.2, 5.0), grad={"self": "grad * self._polygamma(order + 1)"},
     grad_name="PolygammaBackward0")
@@ -287,9 +294,11 @@ row("lcm", "self other", "lcm(self, other)", ints="lcm(self, other)", types="int
 row("relu", "self", "relu(self)", ints="where(self > 0, self, 0)",
     grad={"self": "grad._positive_grad(result)"}, types="no_bool")
 row("_positive_grad", "grad_output result_", "where(result_ <= 0, 0, grad_output)", inplace=False,
-    grad={"grad_output": "grad._positive_grad(result_)", "result_": None}, grad_name="ThresholdBackwardBackward0",
+    grad={"grad_output": "grad._positive_grad(result_)",
+          "result_": None}, grad_name="ThresholdBackwardBackward0",
     ints="where(result_ <= 0, 0, grad_output)")
-row("relu6", "self", "minimum(maximum(self, 0), 6)", ints="where(self < 0, 0, where(self > 6, 6, self))",
+row("relu6", "self", "minimum(maximum(self, 0), 6)",
+    ints="where(self < 0, 0, where(self > 6, 6, self))",
     grad={"self": "grad * ((self > 0) & (self < 6))"}, grad_name="HardtanhBackward0")
 row("hardtanh", "self min_val max_val", "minimum(maximum(self, min_val), max_val)",
     ints="where(self < min_val, min_val, where(self > max_val, max_val, self))",
@@ -331,11 +340,13 @@ row("_softplus1", "self", "log1p_exp(self)", expensive=True, inplace=False,
     grad={"self": "grad * self.sigmoid()"})
 row("softplus", "self beta threshold", "where(self * beta > threshold, self, "
     "log1p(exp(self * beta)) / beta)", expensive=True, defaults={"beta": 1.0, "threshold": 20.0},
-    grad={"self": "grad * (self * beta).sigmoid()._softplus_slope(self * beta, threshold)"}, types="floating")
+    grad={"self": "grad * (self * beta).sigmoid()._softplus_slope(self * beta, threshold)"},
+    types="floating")
 row("_softplus_slope", "slope scaled threshold", "where(scaled > threshold, 1, slope)",
     inplace=False, grad={"slope": "grad * (scaled <= threshold)", "scaled": None})
 row("logsigmoid", "self", "minimum(self, 0) - log1p(exp(-abs(self)))", expensive=True,
-    public="logsigmoid", grad={"self": "grad * (-self).sigmoid()"}, grad_name="LogSigmoidBackward0", types="floating")
+    public="logsigmoid", grad={"self": "grad * (-self).sigmoid()"}, grad_name="LogSigmoidBackward0",
+    types="floating")
 row("elu", "self alpha scale input_scale", "where(self > 0, self * scale, "
     "expm1(self * input_scale) * (alpha * scale))", expensive=True,
     defaults={"alpha": 1.0, "scale": 1.0, "input_scale": 1.0},
@@ -344,12 +355,14 @@ row("elu", "self alpha scale input_scale", "where(self > 0, self * scale, "
 row("hardsigmoid", "self", "minimum(maximum(self + 3, 0), 6) / 6",
     grad={"self": "grad * ((self > -3) & (self < 3)) / 6"}, types="floating")
 row("hardswish", "self", "self * minimum(maximum(self + 3, 0), 6) / 6",
-    grad={"self": "grad * (((self > -3) & (self < 3)) * (self / 3 + 0.5) + (self >= 3))"}, types="floating")
+    grad={"self": "grad * (((self > -3) & (self < 3)) * (self / 3 + 0.5) + (self >= 3))"},
+    types="floating")
 row("softshrink", "self lambd", "where(self > lambd, self - lambd, where(self < -lambd, "
     "self + lambd, self * 0))", defaults={"lambd": 0.5},
     grad={"self": "grad * ((self > lambd) | (self < -lambd))"}, types="floating")
 row("hardshrink", "self lambd", "where((self >= -lambd) & (self <= lambd), 0, self)",
-    defaults={"lambd": 0.5}, grad={"self": "grad * ((self > lambd) | (self < -lambd))"}, types="floating")
+    defaults={"lambd": 0.5}, grad={"self": "grad * ((self > lambd) | (self < -lambd))"},
+    types="floating")
 
 # ── casts, copies, fills, parts of complex numbers ────────────────────────────────────────────
 row("cast", "self", "self", ints="self", public="", complex_ok=True, grad={"self": "grad"},

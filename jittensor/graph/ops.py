@@ -102,8 +102,9 @@ def _gradient(op_name: str, args: tuple[str, ...], text: str | None) -> Gradient
     return Gradient(text, frozenset(names), call)
 
 
-def elementwise(name: str, args: str, formula: str, *, types: str = "same", grad: dict | None = None,
-                ints: str = "", public: str | None = None, inplace: bool | None = None,
+def elementwise(name: str, args: str, formula: str, *, types: str = "same",
+                grad: dict | None = None, ints: str = "", public: str | None = None,
+                inplace: bool | None = None,
                 grad_name: str = "", defaults: dict | None = None, domain=(-3.0, 3.0),
                 expensive: bool = False, complex_ok: bool = False, doc: str = "") -> Op:
     """Adds a row of the elementwise table.

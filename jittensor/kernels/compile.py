@@ -179,7 +179,7 @@ def _link(symbol: str, code: bytes) -> int:
     import llvmlite.binding as llvm
     if _engine is None:
         import numba.core.registry
-        numba.core.registry.cpu_target.target_context  # registers Numba's runtime symbols
+        _ = numba.core.registry.cpu_target.target_context  # registers Numba's runtime symbols
         machine = llvm.Target.from_default_triple().create_target_machine(
             reloc="pic", codemodel="jitdefault", jit=True)
         _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

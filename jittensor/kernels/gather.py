@@ -10,7 +10,8 @@ from __future__ import annotations
 from ..compiler.lower import Launch
 from ..graph.ops import OPAQUE, composite
 
-GATHER_SOURCE = '''from jittensor.kernels.cpu.intrinsics import load, ptr_{code}, ptr_i64, shift, store0, udiv, word
+GATHER_SOURCE = '''from jittensor.kernels.cpu.intrinsics import load, ptr_{code}, ptr_i64, shift
+from jittensor.kernels.cpu.intrinsics import store0, udiv, word
 
 
 def kernel(begin, end, args):
@@ -30,7 +31,8 @@ def kernel(begin, end, args):
 '''
 
 ADD_SOURCE = '''from numba import float32, float64, int64, int32, int16, int8, uint8
-from jittensor.kernels.cpu.intrinsics import load, peek, poke, ptr_{code}, ptr_i64, shift, udiv, word{extra}
+from jittensor.kernels.cpu.intrinsics import load, peek, poke, ptr_{code}, ptr_i64, shift
+from jittensor.kernels.cpu.intrinsics import udiv, word{extra}
 
 
 def kernel(begin, end, args):

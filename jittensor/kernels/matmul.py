@@ -72,7 +72,8 @@ def kernel(begin, end, args):
         for j in range(n):
             total = {number}(0)
             for l in range(k):
-                total = {number}(total + peek(a, pa + i * ra + l * ca) * peek(b, pb + l * rb + j * cb))
+                left, right = peek(a, pa + i * ra + l * ca), peek(b, pb + l * rb + j * cb)
+                total = {number}(total + left * right)
             poke(c, item * n + j, total)
 '''
 

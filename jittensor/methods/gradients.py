@@ -48,10 +48,12 @@ def _set_requires_grad(self, value: bool) -> None:
 def _get_grad(self):
     if self._grad is None and self._fn is not None and not getattr(self, "_retain", None):
         import warnings
-        warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
-                      "Its .grad attribute won't be populated during autograd.backward(). If you "
-                      "indeed want the .grad field to be populated for a non-leaf Tensor, use "
-                      ".retain_grad() on the non-leaf Tensor.", stacklevel=2)
+        warnings.warn(
+            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+            ".grad attribute won't be populated during autograd.backward(). If you indeed want the "
+            ".grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
+            "Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
+            "Tensor instead.", stacklevel=2)
     return self._grad
 
 

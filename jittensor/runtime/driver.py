@@ -79,7 +79,8 @@ def spread(address, total, grain, args, threads):
         call(address, c * step, min(total, c * step + step), args)
 
 
-spread = njit("void(int64, int64, int64, int64, int64)", parallel=True, nogil=True, cache=True)(spread)
+spread = njit("void(int64, int64, int64, int64, int64)", parallel=True, nogil=True,
+              cache=True)(spread)
 
 
 def run(table, addresses, floats, first, last, threads):

@@ -250,7 +250,7 @@ def execute(plan: Plan, binding: Binding) -> None:
 
 def run_reference(binding: Binding) -> None:
     """Runs pending nodes in NumPy, one by one."""
-    from ..kernels.reference import executor     # imports SciPy, which only this backend needs
+    from ..kernels.reference import executor  # imports SciPy, which only this backend needs
     results = executor.run(record(binding), binding.addresses, binding.floats,
                            [s.block.address if s.block is not None else 0
                             for s in binding.storages], blocks.take)

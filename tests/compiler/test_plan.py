@@ -36,7 +36,8 @@ def test_kernels_hold_no_sizes_and_no_numbers(name) -> None:
 
 def test_dtypes_and_strides_are_part_of_a_kernel() -> None:
     plain = nests_of(lambda: tensor(8, 8) + tensor(8, 8))
-    assert plain != nests_of(lambda: tensor(8, 8, dtype=np.float64) + tensor(8, 8, dtype=np.float64))
+    wide = tensor(8, 8, dtype=np.float64)
+    assert plain != nests_of(lambda: wide + wide)
     assert plain != nests_of(lambda: tensor(8, 8) + tensor(8, 8).t())
     assert plain == nests_of(lambda: tensor(64) + tensor(64))      # one loop in both
 

@@ -196,7 +196,8 @@ def spread(case, library, other):
 @pytest.mark.parametrize("p, q", PAIRS)
 def test_divergences(p, q):
     try:
-        expected = torch.distributions.kl_divergence(spread(p, torch, False), spread(q, torch, True))
+        expected = torch.distributions.kl_divergence(spread(p, torch, False),
+                                                     spread(q, torch, True))
     except NotImplementedError:
         with pytest.raises(NotImplementedError):
             jt.distributions.kl_divergence(spread(p, jt, False), spread(q, jt, True))

@@ -39,30 +39,80 @@ X = torch.tensor(np.random.default_rng(0).normal(size=(4, 6)).astype("float32") 
 X3 = torch.tensor(np.random.default_rng(1).normal(size=(2, 6, 5)).astype("float32"))
 
 MODULES = [
-    ("Linear", (6, 3), {}, X), ("Linear", (6, 3, False), {}, X), ("Linear", (5, 3), {}, X3),
+    ("Linear", (6, 3), {}, X),
+    ("Linear", (6, 3, False), {}, X),
+    ("Linear", (5, 3), {}, X3),
     ("Linear", (6, 3), {"dtype": "float64"}, X.double()),
     ("Identity", (1, 2), {"a": 3}, X),
-    ("ReLU", (), {}, X), ("ReLU", (True,), {}, X), ("ReLU6", (), {}, X * 4), ("ReLU6", (True,), {}, X * 4),
-    ("LeakyReLU", (0.2,), {}, X), ("LeakyReLU", (0.2, True), {}, X), ("GELU", (), {}, X), ("GELU", ("tanh",), {}, X),
-    ("SiLU", (), {}, X), ("SiLU", (True,), {}, X), ("Mish", (), {}, X), ("Mish", (True,), {}, X),
-    ("ELU", (), {}, X), ("ELU", (0.7, True), {}, X), ("SELU", (), {}, X), ("SELU", (True,), {}, X),
-    ("CELU", (), {}, X), ("CELU", (1.3, True), {}, X), ("Sigmoid", (), {}, X), ("Tanh", (), {}, X),
-    ("Softplus", (), {}, X), ("Softplus", (2.0, 1.5), {}, X), ("Softsign", (), {}, X),
-    ("Softshrink", (), {}, X), ("Hardshrink", (0.3,), {}, X), ("Hardtanh", (), {}, X),
-    ("Hardtanh", (-2, 2, True), {}, X), ("Hardsigmoid", (), {}, X * 2), ("Hardsigmoid", (True,), {}, X * 2),
-    ("Hardswish", (), {}, X * 2), ("Hardswish", (True,), {}, X * 2), ("LogSigmoid", (), {}, X),
-    ("PReLU", (), {}, X), ("PReLU", (6, 0.1), {}, X3), ("PReLU", (6,), {}, X),
-    ("Threshold", (0.1, 20), {}, X), ("Threshold", (0.1, 20, True), {}, X), ("Tanhshrink", (), {}, X),
-    ("GLU", (), {}, X), ("GLU", (1,), {}, X3), ("Softmax", (1,), {}, X), ("LogSoftmax", (-1,), {}, X3),
-    ("Softmin", (0,), {}, X), ("Softmax2d", (), {}, X3), ("RReLU", (), {}, X), ("RReLU", (0.1, 0.3, True), {}, X),
-    ("Dropout", (0.3,), {}, X), ("Dropout", (0.3, True), {}, X), ("Dropout", (0.0,), {}, X), ("Dropout", (1.0,), {}, X),
-    ("Dropout1d", (), {}, X3), ("Dropout1d", (), {}, X), ("Dropout1d", (0.5, True), {}, X), ("Dropout2d", (0.4,), {}, X3[:, :, None]),
-    ("Dropout3d", (0.4,), {}, X3[:, :, None, None]), ("Dropout3d", (0.4,), {}, X3[:, :, None]),
-    ("AlphaDropout", (0.3,), {}, X), ("FeatureAlphaDropout", (0.3,), {}, X3),
-    ("LayerNorm", (6,), {}, X), ("LayerNorm", ((6, 5),), {}, X3), ("LayerNorm", (6, 1e-3, False), {}, X),
-    ("LayerNorm", (6,), {"bias": False}, X), ("RMSNorm", (6,), {}, X), ("RMSNorm", ([6, 5], 1e-3, False), {}, X3),
-    ("Flatten", (), {}, X3), ("Flatten", (0, 1), {}, X3), ("Unflatten", (1, (2, 3)), {}, X),
-    ("Embedding", (10, 3), {}, torch.tensor([[1, 2], [9, 1]])), ("Embedding", (10, 3, -1), {}, torch.tensor([[1, 2], [9, 1]])),
+    ("ReLU", (), {}, X),
+    ("ReLU", (True,), {}, X),
+    ("ReLU6", (), {}, X * 4),
+    ("ReLU6", (True,), {}, X * 4),
+    ("LeakyReLU", (0.2,), {}, X),
+    ("LeakyReLU", (0.2, True), {}, X),
+    ("GELU", (), {}, X),
+    ("GELU", ("tanh",), {}, X),
+    ("SiLU", (), {}, X),
+    ("SiLU", (True,), {}, X),
+    ("Mish", (), {}, X),
+    ("Mish", (True,), {}, X),
+    ("ELU", (), {}, X),
+    ("ELU", (0.7, True), {}, X),
+    ("SELU", (), {}, X),
+    ("SELU", (True,), {}, X),
+    ("CELU", (), {}, X),
+    ("CELU", (1.3, True), {}, X),
+    ("Sigmoid", (), {}, X),
+    ("Tanh", (), {}, X),
+    ("Softplus", (), {}, X),
+    ("Softplus", (2.0, 1.5), {}, X),
+    ("Softsign", (), {}, X),
+    ("Softshrink", (), {}, X),
+    ("Hardshrink", (0.3,), {}, X),
+    ("Hardtanh", (), {}, X),
+    ("Hardtanh", (-2, 2, True), {}, X),
+    ("Hardsigmoid", (), {}, X * 2),
+    ("Hardsigmoid", (True,), {}, X * 2),
+    ("Hardswish", (), {}, X * 2),
+    ("Hardswish", (True,), {}, X * 2),
+    ("LogSigmoid", (), {}, X),
+    ("PReLU", (), {}, X),
+    ("PReLU", (6, 0.1), {}, X3),
+    ("PReLU", (6,), {}, X),
+    ("Threshold", (0.1, 20), {}, X),
+    ("Threshold", (0.1, 20, True), {}, X),
+    ("Tanhshrink", (), {}, X),
+    ("GLU", (), {}, X),
+    ("GLU", (1,), {}, X3),
+    ("Softmax", (1,), {}, X),
+    ("LogSoftmax", (-1,), {}, X3),
+    ("Softmin", (0,), {}, X),
+    ("Softmax2d", (), {}, X3),
+    ("RReLU", (), {}, X),
+    ("RReLU", (0.1, 0.3, True), {}, X),
+    ("Dropout", (0.3,), {}, X),
+    ("Dropout", (0.3, True), {}, X),
+    ("Dropout", (0.0,), {}, X),
+    ("Dropout", (1.0,), {}, X),
+    ("Dropout1d", (), {}, X3),
+    ("Dropout1d", (), {}, X),
+    ("Dropout1d", (0.5, True), {}, X),
+    ("Dropout2d", (0.4,), {}, X3[:, :, None]),
+    ("Dropout3d", (0.4,), {}, X3[:, :, None, None]),
+    ("Dropout3d", (0.4,), {}, X3[:, :, None]),
+    ("AlphaDropout", (0.3,), {}, X),
+    ("FeatureAlphaDropout", (0.3,), {}, X3),
+    ("LayerNorm", (6,), {}, X),
+    ("LayerNorm", ((6, 5),), {}, X3),
+    ("LayerNorm", (6, 1e-3, False), {}, X),
+    ("LayerNorm", (6,), {"bias": False}, X),
+    ("RMSNorm", (6,), {}, X),
+    ("RMSNorm", ([6, 5], 1e-3, False), {}, X3),
+    ("Flatten", (), {}, X3),
+    ("Flatten", (0, 1), {}, X3),
+    ("Unflatten", (1, (2, 3)), {}, X),
+    ("Embedding", (10, 3), {}, torch.tensor([[1, 2], [9, 1]])),
+    ("Embedding", (10, 3, -1), {}, torch.tensor([[1, 2], [9, 1]])),
     ("Embedding", (10, 3), {"max_norm": 1.0}, torch.tensor([[1, 2], [9, 1]])),
     ("Embedding", (10, 3), {"max_norm": 1.0, "norm_type": 1.0}, torch.tensor([1, 2, 9, 1])),
     ("Embedding", (10, 3, 0), {"scale_grad_by_freq": True}, torch.tensor([[1, 2], [9, 1]])),
@@ -129,23 +179,46 @@ EDGE = torch.tensor([0.0, 1.0, 0.5, 0.0, 1.0, 1e-13])
 EDGET = torch.tensor([0.0, 1.0, 0.3, 1.0, 0.0, 0.2])
 
 LOSSES = [
-    ("L1Loss", {}, (X, TGT)), ("MSELoss", {}, (X, TGT)), ("SmoothL1Loss", {}, (X, TGT)), ("SmoothL1Loss", {"beta": 0.3}, (X, TGT)),
-    ("SmoothL1Loss", {"beta": 0.0}, (X, TGT)), ("HuberLoss", {"delta": 0.7}, (X, TGT)),
-    ("NLLLoss", {}, (torch.log_softmax(X, 1), CLS)), ("NLLLoss", {"weight": W6}, (torch.log_softmax(X3, 1), CLS3)),
-    ("CrossEntropyLoss", {}, (X, CLS)), ("CrossEntropyLoss", {"weight": W6}, (X, CLS)), ("CrossEntropyLoss", {"ignore_index": 1}, (X, CLS.clamp(min=0))),
-    ("CrossEntropyLoss", {"label_smoothing": 0.1}, (X, CLS)), ("CrossEntropyLoss", {"label_smoothing": 0.1, "weight": W6}, (X, CLS)),
-    ("CrossEntropyLoss", {}, (X3, CLS3)), ("CrossEntropyLoss", {"weight": W6, "label_smoothing": 0.2, "ignore_index": 2}, (X3, CLS3)),
-    ("CrossEntropyLoss", {}, (X, torch.softmax(TGT, 1))), ("CrossEntropyLoss", {"weight": W6, "label_smoothing": 0.2}, (X, torch.softmax(TGT, 1))),
-    ("CrossEntropyLoss", {}, (X3, torch.softmax(X3, 1))), ("CrossEntropyLoss", {}, (X[0], torch.tensor(2))), ("CrossEntropyLoss", {}, (X[0], torch.softmax(X[1], 0))),
+    ("L1Loss", {}, (X, TGT)),
+    ("MSELoss", {}, (X, TGT)),
+    ("SmoothL1Loss", {}, (X, TGT)),
+    ("SmoothL1Loss", {"beta": 0.3}, (X, TGT)),
+    ("SmoothL1Loss", {"beta": 0.0}, (X, TGT)),
+    ("HuberLoss", {"delta": 0.7}, (X, TGT)),
+    ("NLLLoss", {}, (torch.log_softmax(X, 1), CLS)),
+    ("NLLLoss", {"weight": W6}, (torch.log_softmax(X3, 1), CLS3)),
+    ("CrossEntropyLoss", {}, (X, CLS)),
+    ("CrossEntropyLoss", {"weight": W6}, (X, CLS)),
+    ("CrossEntropyLoss", {"ignore_index": 1}, (X, CLS.clamp(min=0))),
+    ("CrossEntropyLoss", {"label_smoothing": 0.1}, (X, CLS)),
+    ("CrossEntropyLoss", {"label_smoothing": 0.1, "weight": W6}, (X, CLS)),
+    ("CrossEntropyLoss", {}, (X3, CLS3)),
+    ("CrossEntropyLoss", {"weight": W6, "label_smoothing": 0.2, "ignore_index": 2}, (X3, CLS3)),
+    ("CrossEntropyLoss", {}, (X, torch.softmax(TGT, 1))),
+    ("CrossEntropyLoss", {"weight": W6, "label_smoothing": 0.2}, (X, torch.softmax(TGT, 1))),
+    ("CrossEntropyLoss", {}, (X3, torch.softmax(X3, 1))),
+    ("CrossEntropyLoss", {}, (X[0], torch.tensor(2))),
+    ("CrossEntropyLoss", {}, (X[0], torch.softmax(X[1], 0))),
     ("CrossEntropyLoss", {"label_smoothing": 0.3, "weight": W6}, (X[0], torch.tensor(2))),
-    ("BCELoss", {}, (PROB, TGT)), ("BCELoss", {"weight": W6}, (PROB, TGT)), ("BCELoss", {}, (EDGE, EDGET)),
-    ("BCEWithLogitsLoss", {}, (X, TGT)), ("BCEWithLogitsLoss", {"weight": W6, "pos_weight": W6 + 1}, (X * 30, TGT)),
-    ("KLDivLoss", {}, (torch.log_softmax(X, 1), torch.softmax(TGT, 1))), ("KLDivLoss", {"log_target": True}, (torch.log_softmax(X, 1), torch.log_softmax(TGT, 1))),
+    ("BCELoss", {}, (PROB, TGT)),
+    ("BCELoss", {"weight": W6}, (PROB, TGT)),
+    ("BCELoss", {}, (EDGE, EDGET)),
+    ("BCEWithLogitsLoss", {}, (X, TGT)),
+    ("BCEWithLogitsLoss", {"weight": W6, "pos_weight": W6 + 1}, (X * 30, TGT)),
+    ("KLDivLoss", {}, (torch.log_softmax(X, 1), torch.softmax(TGT, 1))),
+    ("KLDivLoss", {"log_target": True}, (torch.log_softmax(X, 1), torch.log_softmax(TGT, 1))),
     ("KLDivLoss", {}, (torch.log_softmax(X, 1), torch.relu(X))),
-    ("PoissonNLLLoss", {}, (X, TGT * 5)), ("PoissonNLLLoss", {"log_input": False, "full": True}, (PROB, TGT * 5)),
-    ("GaussianNLLLoss", {}, (X, TGT, PROB)), ("GaussianNLLLoss", {"full": True}, (X, TGT, PROB[:, 0])), ("GaussianNLLLoss", {"full": True}, (X, TGT, 0.5)),
-    ("HingeEmbeddingLoss", {}, (X, SIGN2)), ("HingeEmbeddingLoss", {"margin": 0.4}, (X, SIGN2)), ("MarginRankingLoss", {"margin": 0.2}, (X, TGT, SIGN2)),
-    ("CosineEmbeddingLoss", {"margin": 0.1}, (X, TGT, SIGN)), ("CosineEmbeddingLoss", {}, (X[0], X[1], torch.tensor(-1.0))), ("SoftMarginLoss", {}, (X, SIGN2)),
+    ("PoissonNLLLoss", {}, (X, TGT * 5)),
+    ("PoissonNLLLoss", {"log_input": False, "full": True}, (PROB, TGT * 5)),
+    ("GaussianNLLLoss", {}, (X, TGT, PROB)),
+    ("GaussianNLLLoss", {"full": True}, (X, TGT, PROB[:, 0])),
+    ("GaussianNLLLoss", {"full": True}, (X, TGT, 0.5)),
+    ("HingeEmbeddingLoss", {}, (X, SIGN2)),
+    ("HingeEmbeddingLoss", {"margin": 0.4}, (X, SIGN2)),
+    ("MarginRankingLoss", {"margin": 0.2}, (X, TGT, SIGN2)),
+    ("CosineEmbeddingLoss", {"margin": 0.1}, (X, TGT, SIGN)),
+    ("CosineEmbeddingLoss", {}, (X[0], X[1], torch.tensor(-1.0))),
+    ("SoftMarginLoss", {}, (X, SIGN2)),
 ]
 
 
@@ -159,7 +232,10 @@ def test_loss(case, reduction):
     t = getattr(torch.nn, name)(reduction=reduction, **kwargs)
     j = getattr(jt.nn, name)(reduction=reduction, **ours(kwargs))
     assert repr(t) == repr(j) and list(t.state_dict()) == list(j.state_dict())
-    ta = [a.clone().requires_grad_(a.is_floating_point()) if isinstance(a, torch.Tensor) else a for a in args]
+    ta = [
+        a.clone().requires_grad_(a.is_floating_point()) if isinstance(a, torch.Tensor) else a
+        for a in args
+    ]
     if name == "SoftMarginLoss" or (name == "BCELoss" and not kwargs and args[0].dim() == 1):
         ta[1].requires_grad_(False)
     ja = ours(ta)
@@ -201,45 +277,170 @@ def bad_calls(lib, o):
 
     n = Net()
     return [
-        lambda: F.glu(ones(3)), lambda: F.glu(lib.tensor(1.0)), lambda: F.prelu(ones(2, 3), ones(2)), lambda: F.prelu(ones(2, 3), ones(3).double()),
-        lambda: F.bilinear(ones(3, 4), ones(4, 5), ones(2, 4, 5)), lambda: F.bilinear(ones(3, 4), ones(3, 5), ones(2, 3, 5)),
-        lambda: F.bilinear(ones(3, 4), ones(3, 5), ones(2, 4, 6)), lambda: F.bilinear(ones(3, 4), ones(3, 5), ones(2, 4, 5), ones(3)),
+        lambda: F.glu(ones(3)),
+        lambda: F.glu(lib.tensor(1.0)),
+        lambda: F.prelu(ones(2, 3), ones(2)),
+        lambda: F.prelu(ones(2, 3), ones(3).double()),
+        lambda: F.bilinear(ones(3, 4), ones(4, 5), ones(2, 4, 5)),
+        lambda: F.bilinear(ones(3, 4), ones(3, 5), ones(2, 3, 5)),
+        lambda: F.bilinear(ones(3, 4), ones(3, 5), ones(2, 4, 6)),
+        lambda: F.bilinear(ones(3, 4), ones(3, 5), ones(2, 4, 5), ones(3)),
         lambda: F.bilinear(ones(3, 4), ones(1, 3, 5), ones(2, 4, 5)),
-        lambda: F.smooth_l1_loss(ones(3), ones(3), beta=-1.0), lambda: F.huber_loss(ones(3), ones(3), delta=0.0),
-        lambda: F.cross_entropy(ones(3, 4), ones(3, 4).long()), lambda: F.cross_entropy(ones(3, 4), ones(3, 4), ignore_index=2),
-        lambda: F.cross_entropy(ones(3, 4), i64, label_smoothing=2.0), lambda: F.cross_entropy(ones(3, 4), i64, weight=ones(3)),
-        lambda: F.cross_entropy(ones(3, 4), ones(3, 4), weight=ones(3)), lambda: F.cross_entropy(ones(3, 4), ones(3)), lambda: F.cross_entropy(ones(3, 4), ones(4).long()),
-        lambda: F.cosine_embedding_loss(ones(3, 4), ones(3, 4), lib.tensor(1.0)), lambda: F.cosine_embedding_loss(ones(4), ones(4), ones(1)),
-        lambda: F.cosine_embedding_loss(ones(4), ones(4), ones(1, 1)), lambda: F.margin_ranking_loss(ones(3, 4), ones(4), ones(2)),
-        lambda: F.binary_cross_entropy(ones(3) * 2, ones(3)), lambda: F.binary_cross_entropy(ones(3), ones(3).double()), lambda: F.binary_cross_entropy(ones(3), ones(3) * 3),
-        lambda: F.binary_cross_entropy(ones(3), ones(4)), lambda: F.binary_cross_entropy_with_logits(ones(3), ones(4)),
-        lambda: F.mse_loss(ones(3), ones(3), reduction="x"), lambda: F.mse_loss(ones(3), ones(1)), lambda: F.mse_loss(ones(3), ones(3), size_average=False),
-        lambda: F.l1_loss(ones(3), ones(3), reduce=False), lambda: F.kl_div(ones(3), ones(3)), lambda: F.kl_div(ones(3), ones(3), reduction="x"),
-        lambda: F.nll_loss(ones(3, 4), i64, reduction="elementwise_mean"), lambda: F.poisson_nll_loss(ones(3), ones(3), reduction="x"),
-        lambda: F.gaussian_nll_loss(ones(3), ones(3), -ones(3)), lambda: F.gaussian_nll_loss(ones(3), ones(3), ones(2)), lambda: F.gaussian_nll_loss(ones(3), ones(3), ones(3), reduction="x"),
-        lambda: F.softmax(ones(3)), lambda: F.log_softmax(ones(2, 3)), lambda: F.softmin(ones(2, 3, 4)), lambda: nn.Softmax()(ones(3)),
-        lambda: F.one_hot(ones(1)), lambda: F.one_hot(-i64), lambda: F.one_hot(i64 * 4, 3), lambda: F.one_hot(lib.ones(0).long()),
-        lambda: F.embedding(i64, ones(3, 2), 3), lambda: F.embedding(i64, ones(3, 2), -4), lambda: F.embedding(i64, ones(3, 2), 0),
-        lambda: F.dropout(ones(3), 2.0), lambda: F.dropout1d(ones(3)), lambda: F.dropout2d(ones(3)), lambda: F.dropout2d(ones(2, 3, 4)), lambda: F.dropout3d(ones(2, 3)),
-        lambda: F.alpha_dropout(ones(3), 2.0), lambda: F.feature_alpha_dropout(ones(3), 0.5, True), lambda: F.hardtanh(ones(2), 2.0, 1.0), lambda: F.gumbel_softmax(ones(3), eps=1e-3),
-        lambda: nn.Dropout(2.0), lambda: nn.Embedding(3, 2, padding_idx=3), lambda: nn.Embedding(3, 2, _weight=ones(2, 2)), lambda: nn.Embedding.from_pretrained(ones(3)),
-        lambda: nn.Hardtanh(2, 1), lambda: nn.Hardtanh(min_value=-2, max_value=3), lambda: nn.HuberLoss(delta="x"), lambda: nn.L1Loss(False), lambda: nn.CrossEntropyLoss(reduce=False),
-        lambda: nn.Unflatten(1, 3), lambda: nn.Unflatten(1, (2, 1.5)), lambda: nn.Bilinear(0, 1, 2), lambda: nn.Linear(0, 3), lambda: nn.Softmax2d()(ones(2)),
-        lambda: nn.Module(1), lambda: nn.Module(a=1), lambda: nn.Module()(1), lambda: m.nothing, lambda: setattr(n, "l", 3), lambda: setattr(n, "b", 3), lambda: setattr(n.l, "weight", ones(2)),
-        lambda: setattr(n.l, "weight", None), lambda: setattr(n, "l", None), lambda: setattr(n, "b", None), lambda: setattr(n.l, "bias", n),
-        lambda: n.register_parameter("a.b", None), lambda: n.register_parameter("", None), lambda: n.register_parameter(3, None), lambda: n.register_parameter("forward", None),
-        lambda: n.register_parameter("w", ones(2)), lambda: n.register_parameter("w", P(ones(2)) * 2), lambda: n.register_buffer("w.x", None), lambda: n.register_buffer("w", 3), lambda: n.register_buffer("train", None),
-        lambda: n.register_buffer("", None), lambda: n.register_buffer(2, None), lambda: n.add_module("x.y", m), lambda: n.add_module("", m), lambda: n.add_module("b", m), lambda: n.add_module("q", 3), lambda: n.add_module(3, m),
-        lambda: Early(P(ones(2))), lambda: Early(nn.Linear(1, 1)), lambda: Early(nn.Buffer(ones(2))), lambda: Early(1).register_buffer("b", None), lambda: n.get_submodule("l.q"), lambda: n.get_submodule("l.weight"),
-        lambda: n.get_parameter("l"), lambda: n.get_parameter("l.q"), lambda: n.get_buffer("l.weight"), lambda: n.get_buffer("q"), lambda: n.set_submodule("", m), lambda: n.set_submodule("q", 3), lambda: n.set_submodule("q", m, strict=True), lambda: n.set_submodule("training", m),
-        lambda: n.train(1), lambda: delattr(n, "nope"), lambda: n.to(lib.int64), lambda: n.to(lib.complex64) and None, lambda: n.to(1, 2, 3, 4, 5), lambda: n.to(foo=1), lambda: n.to("cpu", copy=True),
-        lambda: n.load_state_dict(3), lambda: n.load_state_dict({"l.weight": ones(3), "zz": 1, "l.bias": 3, "l.x.y": 2}), lambda: n.load_state_dict({}), lambda: n.load_state_dict({"l.weight": ones(3, 3)}, strict=False), lambda: n.state_dict({}, "p."),
-        lambda: nn.Sequential(m, 3), lambda: nn.Sequential(m)[2], lambda: nn.Sequential(m)["a"], lambda: nn.Sequential(m) + 3, lambda: nn.Sequential(m) * 0, lambda: nn.Sequential(m) * "a", lambda: nn.Sequential(m).insert(3, m), lambda: nn.Sequential(m).insert(0, 3),
-        lambda: nn.ModuleList([m])[3], lambda: nn.ModuleList(3), lambda: nn.ModuleList([m])(1), lambda: nn.ModuleDict(3), lambda: nn.ModuleDict([1]), lambda: nn.ModuleDict([[1]]), lambda: nn.ModuleDict({"a": m})["b"],
-        lambda: nn.ParameterList(3), lambda: nn.ParameterList(ones(2)), lambda: nn.ParameterList([ones(2)])[2], lambda: nn.ParameterList()(), lambda: nn.ParameterDict(3), lambda: nn.ParameterDict([1]), lambda: nn.ParameterDict([[1]]), lambda: nn.ParameterDict({})[3], lambda: nn.ParameterDict({})(1),
-        lambda: nn.ParameterDict({}).popitem(), lambda: nn.init.calculate_gain("x"), lambda: nn.init.calculate_gain("leaky_relu", "x"), lambda: nn.init.xavier_uniform_(ones(2)), lambda: nn.init.kaiming_normal_(ones(2, 2), mode="x"), lambda: nn.init.kaiming_uniform_(ones(2, 0)),
-        lambda: nn.init.orthogonal_(ones(2)), lambda: nn.init.sparse_(ones(2), 0.1), lambda: nn.init.eye_(ones(2)), lambda: nn.init.dirac_(ones(2, 2)), lambda: nn.init.dirac_(ones(3, 2, 2), 2), lambda: nn.init.uniform(ones(2)), lambda: nn.init.trunc_normal_(ones(2), 5.0),
-        lambda: nn.utils.clip_grad_norm(n.parameters(), 1.0), lambda: nn.utils.clip_grad_norm_((p for p in []), 1.0),
+        lambda: F.smooth_l1_loss(ones(3), ones(3), beta=-1.0),
+        lambda: F.huber_loss(ones(3), ones(3), delta=0.0),
+        lambda: F.cross_entropy(ones(3, 4), ones(3, 4).long()),
+        lambda: F.cross_entropy(ones(3, 4), ones(3, 4), ignore_index=2),
+        lambda: F.cross_entropy(ones(3, 4), i64, label_smoothing=2.0),
+        lambda: F.cross_entropy(ones(3, 4), i64, weight=ones(3)),
+        lambda: F.cross_entropy(ones(3, 4), ones(3, 4), weight=ones(3)),
+        lambda: F.cross_entropy(ones(3, 4), ones(3)),
+        lambda: F.cross_entropy(ones(3, 4), ones(4).long()),
+        lambda: F.cosine_embedding_loss(ones(3, 4), ones(3, 4), lib.tensor(1.0)),
+        lambda: F.cosine_embedding_loss(ones(4), ones(4), ones(1)),
+        lambda: F.cosine_embedding_loss(ones(4), ones(4), ones(1, 1)),
+        lambda: F.margin_ranking_loss(ones(3, 4), ones(4), ones(2)),
+        lambda: F.binary_cross_entropy(ones(3) * 2, ones(3)),
+        lambda: F.binary_cross_entropy(ones(3), ones(3).double()),
+        lambda: F.binary_cross_entropy(ones(3), ones(3) * 3),
+        lambda: F.binary_cross_entropy(ones(3), ones(4)),
+        lambda: F.binary_cross_entropy_with_logits(ones(3), ones(4)),
+        lambda: F.mse_loss(ones(3), ones(3), reduction="x"),
+        lambda: F.mse_loss(ones(3), ones(1)),
+        lambda: F.mse_loss(ones(3), ones(3), size_average=False),
+        lambda: F.l1_loss(ones(3), ones(3), reduce=False),
+        lambda: F.kl_div(ones(3), ones(3)),
+        lambda: F.kl_div(ones(3), ones(3), reduction="x"),
+        lambda: F.nll_loss(ones(3, 4), i64, reduction="elementwise_mean"),
+        lambda: F.poisson_nll_loss(ones(3), ones(3), reduction="x"),
+        lambda: F.gaussian_nll_loss(ones(3), ones(3), -ones(3)),
+        lambda: F.gaussian_nll_loss(ones(3), ones(3), ones(2)),
+        lambda: F.gaussian_nll_loss(ones(3), ones(3), ones(3), reduction="x"),
+        lambda: F.softmax(ones(3)),
+        lambda: F.log_softmax(ones(2, 3)),
+        lambda: F.softmin(ones(2, 3, 4)),
+        lambda: nn.Softmax()(ones(3)),
+        lambda: F.one_hot(ones(1)),
+        lambda: F.one_hot(-i64),
+        lambda: F.one_hot(i64 * 4, 3),
+        lambda: F.one_hot(lib.ones(0).long()),
+        lambda: F.embedding(i64, ones(3, 2), 3),
+        lambda: F.embedding(i64, ones(3, 2), -4),
+        lambda: F.embedding(i64, ones(3, 2), 0),
+        lambda: F.dropout(ones(3), 2.0),
+        lambda: F.dropout1d(ones(3)),
+        lambda: F.dropout2d(ones(3)),
+        lambda: F.dropout2d(ones(2, 3, 4)),
+        lambda: F.dropout3d(ones(2, 3)),
+        lambda: F.alpha_dropout(ones(3), 2.0),
+        lambda: F.feature_alpha_dropout(ones(3), 0.5, True),
+        lambda: F.hardtanh(ones(2), 2.0, 1.0),
+        lambda: F.gumbel_softmax(ones(3), eps=1e-3),
+        lambda: nn.Dropout(2.0),
+        lambda: nn.Embedding(3, 2, padding_idx=3),
+        lambda: nn.Embedding(3, 2, _weight=ones(2, 2)),
+        lambda: nn.Embedding.from_pretrained(ones(3)),
+        lambda: nn.Hardtanh(2, 1),
+        lambda: nn.Hardtanh(min_value=-2, max_value=3),
+        lambda: nn.HuberLoss(delta="x"),
+        lambda: nn.L1Loss(False),
+        lambda: nn.CrossEntropyLoss(reduce=False),
+        lambda: nn.Unflatten(1, 3),
+        lambda: nn.Unflatten(1, (2, 1.5)),
+        lambda: nn.Bilinear(0, 1, 2),
+        lambda: nn.Linear(0, 3),
+        lambda: nn.Softmax2d()(ones(2)),
+        lambda: nn.Module(1),
+        lambda: nn.Module(a=1),
+        lambda: nn.Module()(1),
+        lambda: m.nothing,
+        lambda: setattr(n, "l", 3),
+        lambda: setattr(n, "b", 3),
+        lambda: setattr(n.l, "weight", ones(2)),
+        lambda: setattr(n.l, "weight", None),
+        lambda: setattr(n, "l", None),
+        lambda: setattr(n, "b", None),
+        lambda: setattr(n.l, "bias", n),
+        lambda: n.register_parameter("a.b", None),
+        lambda: n.register_parameter("", None),
+        lambda: n.register_parameter(3, None),
+        lambda: n.register_parameter("forward", None),
+        lambda: n.register_parameter("w", ones(2)),
+        lambda: n.register_parameter("w", P(ones(2)) * 2),
+        lambda: n.register_buffer("w.x", None),
+        lambda: n.register_buffer("w", 3),
+        lambda: n.register_buffer("train", None),
+        lambda: n.register_buffer("", None),
+        lambda: n.register_buffer(2, None),
+        lambda: n.add_module("x.y", m),
+        lambda: n.add_module("", m),
+        lambda: n.add_module("b", m),
+        lambda: n.add_module("q", 3),
+        lambda: n.add_module(3, m),
+        lambda: Early(P(ones(2))),
+        lambda: Early(nn.Linear(1, 1)),
+        lambda: Early(nn.Buffer(ones(2))),
+        lambda: Early(1).register_buffer("b", None),
+        lambda: n.get_submodule("l.q"),
+        lambda: n.get_submodule("l.weight"),
+        lambda: n.get_parameter("l"),
+        lambda: n.get_parameter("l.q"),
+        lambda: n.get_buffer("l.weight"),
+        lambda: n.get_buffer("q"),
+        lambda: n.set_submodule("", m),
+        lambda: n.set_submodule("q", 3),
+        lambda: n.set_submodule("q", m, strict=True),
+        lambda: n.set_submodule("training", m),
+        lambda: n.train(1),
+        lambda: delattr(n, "nope"),
+        lambda: n.to(lib.int64),
+        lambda: n.to(lib.complex64) and None,
+        lambda: n.to(1, 2, 3, 4, 5),
+        lambda: n.to(foo=1),
+        lambda: n.to("cpu", copy=True),
+        lambda: n.load_state_dict(3),
+        lambda: n.load_state_dict({"l.weight": ones(3), "zz": 1, "l.bias": 3, "l.x.y": 2}),
+        lambda: n.load_state_dict({}),
+        lambda: n.load_state_dict({"l.weight": ones(3, 3)}, strict=False),
+        lambda: n.state_dict({}, "p."),
+        lambda: nn.Sequential(m, 3),
+        lambda: nn.Sequential(m)[2],
+        lambda: nn.Sequential(m)["a"],
+        lambda: nn.Sequential(m) + 3,
+        lambda: nn.Sequential(m) * 0,
+        lambda: nn.Sequential(m) * "a",
+        lambda: nn.Sequential(m).insert(3, m),
+        lambda: nn.Sequential(m).insert(0, 3),
+        lambda: nn.ModuleList([m])[3],
+        lambda: nn.ModuleList(3),
+        lambda: nn.ModuleList([m])(1),
+        lambda: nn.ModuleDict(3),
+        lambda: nn.ModuleDict([1]),
+        lambda: nn.ModuleDict([[1]]),
+        lambda: nn.ModuleDict({"a": m})["b"],
+        lambda: nn.ParameterList(3),
+        lambda: nn.ParameterList(ones(2)),
+        lambda: nn.ParameterList([ones(2)])[2],
+        lambda: nn.ParameterList()(),
+        lambda: nn.ParameterDict(3),
+        lambda: nn.ParameterDict([1]),
+        lambda: nn.ParameterDict([[1]]),
+        lambda: nn.ParameterDict({})[3],
+        lambda: nn.ParameterDict({})(1),
+        lambda: nn.ParameterDict({}).popitem(),
+        lambda: nn.init.calculate_gain("x"),
+        lambda: nn.init.calculate_gain("leaky_relu", "x"),
+        lambda: nn.init.xavier_uniform_(ones(2)),
+        lambda: nn.init.kaiming_normal_(ones(2, 2), mode="x"),
+        lambda: nn.init.kaiming_uniform_(ones(2, 0)),
+        lambda: nn.init.orthogonal_(ones(2)),
+        lambda: nn.init.sparse_(ones(2), 0.1),
+        lambda: nn.init.eye_(ones(2)),
+        lambda: nn.init.dirac_(ones(2, 2)),
+        lambda: nn.init.dirac_(ones(3, 2, 2), 2),
+        lambda: nn.init.uniform(ones(2)),
+        lambda: nn.init.trunc_normal_(ones(2), 5.0),
+        lambda: nn.utils.clip_grad_norm(n.parameters(), 1.0),
+        lambda: nn.utils.clip_grad_norm_((p for p in []), 1.0),
     ]
 
 
@@ -281,7 +482,9 @@ def net(lib):
         def __init__(self):
             super().__init__()
             self.a = Block()
-            self.list = nn.ModuleList([nn.Linear(3, 3) for _ in range(3)] + [nn.ReLU(), nn.Sequential(nn.Tanh(), Block())])
+            self.list = nn.ModuleList(
+                [nn.Linear(3, 3) for _ in range(3)] + [nn.ReLU(), nn.Sequential(nn.Tanh(), Block())]
+            )
             self.dict = nn.ModuleDict({"x": nn.Linear(3, 1), "y": nn.Identity()})
             self.shared = self.a
             self.pl = nn.ParameterList([lib.ones(2, 3), nn.Parameter(lib.ones(1)), 3])
@@ -313,18 +516,46 @@ def test_tree():
         lambda m: [n for n, _ in m.named_parameters("pre", recurse=False)],
         lambda m: [n for n, _ in m.named_buffers()],
         lambda m: [(n, type(x).__name__) for n, x in m.named_modules()],
-        lambda m: [(n, type(x).__name__) for n, x in m.named_modules(prefix="q", remove_duplicate=False)],
+        lambda m: [
+            (n, type(x).__name__) for n, x in m.named_modules(prefix="q", remove_duplicate=False)
+        ],
         lambda m: [n for n, _ in m.named_children()],
-        lambda m: len(list(m.modules())), lambda m: len(list(m.children())), lambda m: len(list(m.buffers())), lambda m: len(list(m.parameters())),
-        lambda m: [n for n in dir(m) if not n.startswith("_")and n not in ("freeze", "unfreeze", "compile", "ipu", "xpu", "mtia", "T_destination")],
-        lambda m: sorted(m.__dict__), lambda m: sorted(m.a.__dict__),
-        lambda m: [str(p.dtype).split(".")[-1] for p in m.double().parameters()], lambda m: [str(p.dtype).split(".")[-1] for p in m.half().buffers()],
+        lambda m: len(list(m.modules())),
+        lambda m: len(list(m.children())),
+        lambda m: len(list(m.buffers())),
+        lambda m: len(list(m.parameters())),
+        lambda m: [
+            n
+            for n in dir(m)
+            if not n.startswith("_")
+            and n not in ("freeze", "unfreeze", "compile", "ipu", "xpu", "mtia", "T_destination")
+        ],
+        lambda m: sorted(m.__dict__),
+        lambda m: sorted(m.a.__dict__),
+        lambda m: [str(p.dtype).split(".")[-1] for p in m.double().parameters()],
+        lambda m: [str(p.dtype).split(".")[-1] for p in m.half().buffers()],
         lambda m: [str(p.dtype).split(".")[-1] for p in m.to("cpu").bfloat16().float().buffers()],
-        lambda m: [x.training for x in m.eval().modules()], lambda m: [p.requires_grad for p in m.requires_grad_(False).parameters()],
-        lambda m: m.get_submodule("list.4.1.lin").in_features, lambda m: tuple(m.get_parameter("list.0.weight").shape), lambda m: tuple(m.get_buffer("a.mean").shape),
+        lambda m: [x.training for x in m.eval().modules()],
+        lambda m: [p.requires_grad for p in m.requires_grad_(False).parameters()],
+        lambda m: m.get_submodule("list.4.1.lin").in_features,
+        lambda m: tuple(m.get_parameter("list.0.weight").shape),
+        lambda m: tuple(m.get_buffer("a.mean").shape),
         lambda m: (delattr(m, "buf"), delattr(m.a, "scale"), delattr(m, "shared"), repr(m))[-1],
-        lambda m: repr(m.list[1:3]), lambda m: repr(m.list[-1]), lambda m: (m.list.insert(1, m.dict["y"]), m.list.pop(0), repr(m.list), list(m.list._modules))[2:],
-        lambda m: repr(m.pl), lambda m: repr(m.pd), lambda m: list(m.pd.keys()), lambda m: m.pd.popitem()[0], lambda m: repr(m.pl[1:]), lambda m: len(m.pl), lambda m: repr(m.pd.copy()),
+        lambda m: repr(m.list[1:3]),
+        lambda m: repr(m.list[-1]),
+        lambda m: (
+            m.list.insert(1, m.dict["y"]),
+            m.list.pop(0),
+            repr(m.list),
+            list(m.list._modules),
+        )[2:],
+        lambda m: repr(m.pl),
+        lambda m: repr(m.pd),
+        lambda m: list(m.pd.keys()),
+        lambda m: m.pd.popitem()[0],
+        lambda m: repr(m.pl[1:]),
+        lambda m: len(m.pl),
+        lambda m: repr(m.pd.copy()),
         lambda m: repr(copy.deepcopy(m)),
     ):
         assert call(t) == call(j)
@@ -345,7 +576,19 @@ def test_sequential():
         del s3[-1]
         s3.insert(1, nn.Identity()).append(nn.ELU()).extend([nn.ReLU6()])
         p = s3.pop(2)
-        got = (repr(s), repr(s2), repr(s3), list(s3._modules), repr(p), repr(s[:1]), repr(s3[1:3]), repr(2 * s2), repr(s.a), "a" in dir(s), "0" in dir(s2))
+        got = (
+            repr(s),
+            repr(s2),
+            repr(s3),
+            list(s3._modules),
+            repr(p),
+            repr(s[:1]),
+            repr(s3[1:3]),
+            repr(2 * s2),
+            repr(s.a),
+            "a" in dir(s),
+            "0" in dir(s2),
+        )
         if lib is torch:
             want = got
     assert got == want
@@ -359,20 +602,35 @@ def trace_hooks(lib, fail=False):
     c = lambda t: None if t is None else np.round(arr(t), 3).tolist()
     cc = lambda ts: [c(t) for t in ts]
     m[0].register_forward_pre_hook(lambda mod, a: log.append(("pre", cc(a))))
-    m[0].register_forward_pre_hook(lambda mod, a, k: (log.append("prek"), ((a[0] * 2,), k))[1], with_kwargs=True)
+    m[0].register_forward_pre_hook(
+        lambda mod, a, k: (log.append("prek"), ((a[0] * 2,), k))[1], with_kwargs=True
+    )
     m[0].register_forward_pre_hook(lambda mod, a: (log.append("first"), a[0] + 1)[1], prepend=True)
     m[1].register_forward_hook(lambda mod, a, o: (log.append(("fwd", c(o))), o + 1)[1])
     m[1].register_forward_hook(lambda mod, a, k, o: log.append(("fwdk", k, c(o))), with_kwargs=True)
-    m[1].register_forward_hook(lambda mod, a, o: log.append(("always", o is None)), always_call=True)
+    m[1].register_forward_hook(
+        lambda mod, a, o: log.append(("always", o is None)), always_call=True
+    )
     gone = m[1].register_forward_hook(lambda mod, a, o: log.append("never"))
     gone.remove()
     gone.remove()
     m[2].register_full_backward_hook(lambda mod, gi, go: log.append(("bw2", cc(gi), cc(go))))
-    m[0].register_full_backward_hook(lambda mod, gi, go: (log.append(("bw0", cc(gi), cc(go))), tuple(None if g is None else g * 10 for g in gi))[1])
-    m[1].register_full_backward_pre_hook(lambda mod, go: (log.append(("bpre", cc(go))), (go[0] * 3,))[1])
+    m[0].register_full_backward_hook(
+        lambda mod, gi, go: (
+            log.append(("bw0", cc(gi), cc(go))),
+            tuple(None if g is None else g * 10 for g in gi),
+        )[1]
+    )
+    m[1].register_full_backward_pre_hook(
+        lambda mod, go: (log.append(("bpre", cc(go))), (go[0] * 3,))[1]
+    )
     m.register_full_backward_hook(lambda mod, gi, go: log.append(("seq", cc(gi), cc(go))))
-    h = nn.modules.module.register_module_forward_hook(lambda mod, a, o: log.append(("global", type(mod).__name__)))
-    h2 = nn.modules.module.register_module_forward_pre_hook(lambda mod, a: log.append(("globalpre", type(mod).__name__)))
+    h = nn.modules.module.register_module_forward_hook(
+        lambda mod, a, o: log.append(("global", type(mod).__name__))
+    )
+    h2 = nn.modules.module.register_module_forward_pre_hook(
+        lambda mod, a: log.append(("globalpre", type(mod).__name__))
+    )
     with h, h2:
         for grad in (True, False):
             x = lib.ones(2, 2).requires_grad_(grad)
@@ -428,11 +686,19 @@ def test_state_dict_hooks_and_load():
     for lib in (torch, jt):
         m, other = net(lib), net(lib)
         log = []
-        m.a.register_state_dict_pre_hook(lambda mod, prefix, keep: log.append(("pre", prefix, keep)))
-        m.a.register_state_dict_post_hook(lambda mod, sd, prefix, meta: log.append(("post", len(sd), prefix, meta)))
+        m.a.register_state_dict_pre_hook(
+            lambda mod, prefix, keep: log.append(("pre", prefix, keep))
+        )
+        m.a.register_state_dict_post_hook(
+            lambda mod, sd, prefix, meta: log.append(("post", len(sd), prefix, meta))
+        )
         m._register_state_dict_hook(lambda mod, sd, prefix, meta: (sd.pop("dict.x.bias"), sd)[1])
-        m.a.register_load_state_dict_pre_hook(lambda mod, sd, prefix, *rest: log.append(("lpre", prefix, type(mod).__name__)))
-        m.a.register_load_state_dict_post_hook(lambda mod, keys: log.append(("lpost", list(keys.missing_keys))))
+        m.a.register_load_state_dict_pre_hook(
+            lambda mod, sd, prefix, *rest: log.append(("lpre", prefix, type(mod).__name__))
+        )
+        m.a.register_load_state_dict_post_hook(
+            lambda mod, keys: log.append(("lpost", list(keys.missing_keys)))
+        )
         sd = m.state_dict()
         sd2 = other.state_dict(keep_vars=True)
         assert sd2["a.scale"] is other.a.scale
@@ -441,11 +707,23 @@ def test_state_dict_hooks_and_load():
         log.append(repr(m.load_state_dict(sd, strict=False)))
         log.append(repr(m.load_state_dict(sd2)))
         log.append(m.extra)
-        log.append(m.load_state_dict({"a.scale": lib.ones(1) * 5, **{k: v for k, v in sd2.items() if k != "a.scale"}}, assign=False) and float(m.a.scale))
+        log.append(
+            m.load_state_dict(
+                {"a.scale": lib.ones(1) * 5, **{k: v for k, v in sd2.items() if k != "a.scale"}},
+                assign=False,
+            )
+            and float(m.a.scale)
+        )
         other.load_state_dict({k: v for k, v in sd2.items()}, assign=True)
         w = lib.ones(3, 3)
         m.a.lin.load_state_dict({"weight": w, "bias": lib.ones(3)}, assign=True)
-        log.append((m.a.lin.weight.data_ptr() == w.data_ptr(), m.a.lin.weight.requires_grad, type(m.a.lin.weight).__name__))
+        log.append(
+            (
+                m.a.lin.weight.data_ptr() == w.data_ptr(),
+                m.a.lin.weight.requires_grad,
+                type(m.a.lin.weight).__name__,
+            )
+        )
         if lib is torch:
             want = log
     assert log == want
@@ -462,12 +740,29 @@ def test_failed_load_changes_nothing():
 
 
 INITS = [
-    ("uniform_", (5, 7), (-2, 3)), ("normal_", (5, 7), (1, 2)), ("constant_", (3,), (2.5,)), ("ones_", (3,), ()), ("zeros_", (3,), ()),
-    ("eye_", (3, 5), ()), ("eye_", (5, 3), ()), ("dirac_", (6, 2, 3, 3), (3,)), ("dirac_", (4, 4, 3), ()), ("dirac_", (2, 4, 3, 2, 3), ()),
-    ("xavier_uniform_", (5, 7), (1.5,)), ("xavier_normal_", (5, 7, 3), ()), ("kaiming_uniform_", (5, 7), (0.3, "fan_out", "leaky_relu")),
-    ("kaiming_normal_", (5, 7, 3), (0, "fan_in", "relu")), ("orthogonal_", (5, 7), ()), ("orthogonal_", (7, 5), (2.0,)), ("orthogonal_", (4, 2, 3), ()),
-    ("sparse_", (6, 4), (0.4,)), ("trunc_normal_", (20, 30), ()), ("trunc_normal_", (20, 30), (0.0, 0.02)), ("trunc_normal_", (20, 30), (0.0, 1.0, 1.5, 3.0)),
-    ("trunc_normal_", (8, 9), (0.5, 1.0, -1.0, 0.0)), ("trunc_normal_", (8, 9), (0.0, 1.0, -0.1, 0.1)),
+    ("uniform_", (5, 7), (-2, 3)),
+    ("normal_", (5, 7), (1, 2)),
+    ("constant_", (3,), (2.5,)),
+    ("ones_", (3,), ()),
+    ("zeros_", (3,), ()),
+    ("eye_", (3, 5), ()),
+    ("eye_", (5, 3), ()),
+    ("dirac_", (6, 2, 3, 3), (3,)),
+    ("dirac_", (4, 4, 3), ()),
+    ("dirac_", (2, 4, 3, 2, 3), ()),
+    ("xavier_uniform_", (5, 7), (1.5,)),
+    ("xavier_normal_", (5, 7, 3), ()),
+    ("kaiming_uniform_", (5, 7), (0.3, "fan_out", "leaky_relu")),
+    ("kaiming_normal_", (5, 7, 3), (0, "fan_in", "relu")),
+    ("orthogonal_", (5, 7), ()),
+    ("orthogonal_", (7, 5), (2.0,)),
+    ("orthogonal_", (4, 2, 3), ()),
+    ("sparse_", (6, 4), (0.4,)),
+    ("trunc_normal_", (20, 30), ()),
+    ("trunc_normal_", (20, 30), (0.0, 0.02)),
+    ("trunc_normal_", (20, 30), (0.0, 1.0, 1.5, 3.0)),
+    ("trunc_normal_", (8, 9), (0.5, 1.0, -1.0, 0.0)),
+    ("trunc_normal_", (8, 9), (0.0, 1.0, -0.1, 0.1)),
 ]
 
 
@@ -505,9 +800,18 @@ def test_clip(norm_type):
 
 def test_functionals():
     for f in (
-        lambda F, o: F.normalize(o(X)), lambda F, o: F.normalize(o(X3), 1, -1), lambda F, o: F.cosine_similarity(o(X), o(TGT)), lambda F, o: F.cosine_similarity(o(X3), o(X3[:1] * 2), dim=2),
-        lambda F, o: F.pairwise_distance(o(X), o(TGT), keepdim=True), lambda F, o: F.pairwise_distance(o(X), o(TGT), 1), lambda F, o: F.one_hot(o(CLS3)), lambda F, o: F.one_hot(o(CLS3), 9),
-        lambda F, o: F.softmax(o(X), 1, dtype=X.double().dtype if o is not ours else jt.float64), lambda F, o: F.huber_loss(o(X), o(TGT), weight=o(PROB)), lambda F, o: F.mse_loss(o(X), o(TGT), weight=o(PROB)), lambda F, o: F.l1_loss(o(X), o(TGT), weight=o(PROB)),
+        lambda F, o: F.normalize(o(X)),
+        lambda F, o: F.normalize(o(X3), 1, -1),
+        lambda F, o: F.cosine_similarity(o(X), o(TGT)),
+        lambda F, o: F.cosine_similarity(o(X3), o(X3[:1] * 2), dim=2),
+        lambda F, o: F.pairwise_distance(o(X), o(TGT), keepdim=True),
+        lambda F, o: F.pairwise_distance(o(X), o(TGT), 1),
+        lambda F, o: F.one_hot(o(CLS3)),
+        lambda F, o: F.one_hot(o(CLS3), 9),
+        lambda F, o: F.softmax(o(X), 1, dtype=X.double().dtype if o is not ours else jt.float64),
+        lambda F, o: F.huber_loss(o(X), o(TGT), weight=o(PROB)),
+        lambda F, o: F.mse_loss(o(X), o(TGT), weight=o(PROB)),
+        lambda F, o: F.l1_loss(o(X), o(TGT), weight=o(PROB)),
     ):
         same(f(jt.nn.functional, ours), f(torch.nn.functional, lambda t: t), 1e-6)
     for hard in (True, False):

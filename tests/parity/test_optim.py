@@ -37,7 +37,9 @@ def model(lib, dtype=None):
 
 def data(lib):
     rng = np.random.default_rng(0)
-    return lib.tensor(rng.normal(size=(8, 4)).astype("float32")), lib.tensor(rng.normal(size=(8, 1)).astype("float32"))
+    return lib.tensor(rng.normal(size=(8, 4)).astype("float32")), lib.tensor(
+        rng.normal(size=(8, 1)).astype("float32")
+    )
 
 
 def run(lib, make, steps=6, sched=None):
@@ -56,13 +58,21 @@ def run(lib, make, steps=6, sched=None):
 
 OPTS = {
     "sgd": lambda L, m: L.optim.SGD(m.parameters(), lr=0.1),
-    "sgd_mom": lambda L, m: L.optim.SGD(m.parameters(), 0.1, momentum=0.9, weight_decay=0.01, dampening=0.1),
-    "sgd_nest": lambda L, m: L.optim.SGD(m.parameters(), 0.1, momentum=0.9, nesterov=True, maximize=True),
+    "sgd_mom": lambda L, m: L.optim.SGD(
+        m.parameters(), 0.1, momentum=0.9, weight_decay=0.01, dampening=0.1
+    ),
+    "sgd_nest": lambda L, m: L.optim.SGD(
+        m.parameters(), 0.1, momentum=0.9, nesterov=True, maximize=True
+    ),
     "sgd_tensor_lr": lambda L, m: L.optim.SGD(m.parameters(), L.tensor(0.1)),
-    "sgd_groups": lambda L, m: L.optim.SGD([{"params": m[0].parameters(), "lr": 0.5}, {"params": m[2].weight}], 0.1, momentum=0.5),
+    "sgd_groups": lambda L, m: L.optim.SGD(
+        [{"params": m[0].parameters(), "lr": 0.5}, {"params": m[2].weight}], 0.1, momentum=0.5
+    ),
     "sgd_named": lambda L, m: L.optim.SGD(m.named_parameters(), 0.1, momentum=0.5),
     "adam": lambda L, m: L.optim.Adam(m.parameters()),
-    "adam_wd": lambda L, m: L.optim.Adam(m.parameters(), 0.05, (0.8, 0.95), weight_decay=0.1, amsgrad=True),
+    "adam_wd": lambda L, m: L.optim.Adam(
+        m.parameters(), 0.05, (0.8, 0.95), weight_decay=0.1, amsgrad=True
+    ),
     "adam_max": lambda L, m: L.optim.Adam(m.parameters(), L.tensor(0.05), maximize=True),
     "adamw": lambda L, m: L.optim.AdamW(m.parameters(), 0.05),
     "adamw_ams": lambda L, m: L.optim.AdamW(m.parameters(), 0.05, amsgrad=True, weight_decay=0.3),
@@ -90,7 +100,9 @@ def check_state(a, b):
 def test_optimizer(name):
     tm, to = run(torch, OPTS[name])
     jm, jo = run(jt, OPTS[name])
-    assert repr(to).replace("torch.", "") == repr(jo).replace("torch.", "").replace("jittensor.", "")
+    assert repr(to).replace("torch.", "") == repr(jo).replace("torch.", "").replace(
+        "jittensor.", ""
+    )
     for p, q in zip(tm.parameters(), jm.parameters()):
         np.testing.assert_allclose(arr(q), arr(p), rtol=3e-5, atol=1e-6)
     check_state(to.state_dict(), jo.state_dict())
@@ -102,7 +114,11 @@ def test_resume(name):
     """A state dict goes over to a new optimizer, which goes on as the old one would."""
     m, opt = run(jt, OPTS[name], 6)
     m2, opt2 = run(jt, OPTS[name], 3)
-    for how in (lambda o: o.state_dict(), lambda o: copy.deepcopy(o.state_dict()), lambda o: pickle.loads(pickle.dumps(o.state_dict()))):
+    for how in (
+        lambda o: o.state_dict(),
+        lambda o: copy.deepcopy(o.state_dict()),
+        lambda o: pickle.loads(pickle.dumps(o.state_dict())),
+    ):
         m3 = copy.deepcopy(m2)
         opt3 = OPTS[name](jt, m3)
         opt3.load_state_dict(how(opt2))
@@ -188,7 +204,11 @@ def test_hooks_closures_subclasses():
             return loss
 
         log.append(round(float(o2.step(closure).detach()), 5))
-        h = __import__("importlib").import_module(lib.__name__ + ".optim.optimizer").register_optimizer_step_post_hook(lambda o, a, k: log.append("global"))
+        h = (
+            __import__("importlib")
+            .import_module(lib.__name__ + ".optim.optimizer")
+            .register_optimizer_step_post_hook(lambda o, a, k: log.append("global"))
+        )
         opt.step()
         h.remove()
         opt.step()
@@ -218,13 +238,57 @@ def bad(lib):
     opt = O.SGD(P, 0.1)
     S = O.lr_scheduler
     return [
-        lambda: O.SGD([], 0.1), lambda: O.SGD(P[0], 0.1), lambda: O.SGD([1], 0.1), lambda: O.SGD([P[0] * 2], 0.1), lambda: O.SGD([P[0], P[0]], 0.1), lambda: O.SGD(set(P), 0.1),
-        lambda: O.SGD([{"params": set(P)}], 0.1), lambda: O.SGD([{"params": P}, {"params": P[0]}], 0.1), lambda: O.SGD(P, -1.0), lambda: O.SGD(P, 0.1, momentum=-1), lambda: O.SGD(P, weight_decay=-1), lambda: O.SGD(P, nesterov=True),
-        lambda: O.SGD(P, lib.ones(2)), lambda: O.SGD(P, fused=True, differentiable=True), lambda: O.SGD([("a", P[0]), P[1]]), lambda: opt.add_param_group(3), lambda: opt.add_param_group({"params": P[0]}), lambda: opt.add_param_group({"params": [("a", lib.ones(1))]}),
-        lambda: O.Adam(P, -1.0), lambda: O.Adam(P, eps=-1.0), lambda: O.Adam(P, betas=(1.0, 0.5)), lambda: O.Adam(P, betas=(0.5, -1.0)), lambda: O.Adam(P, betas=(0.5, lib.tensor(0.5))), lambda: O.Adam(P, betas=(0, 0.5)), lambda: O.Adam(P, weight_decay=-1), lambda: O.Adam(P, lib.ones(2)), lambda: O.Adam(P, lib.ones(1), foreach=True),
-        lambda: O.Adam(P, fused=True, foreach=True), lambda: opt.load_state_dict({"state": {}, "param_groups": []}), lambda: opt.load_state_dict({"state": {}, "param_groups": [{"params": [1]}]}), lambda: O.Optimizer(P, {}).step(),
-        lambda: O.Optimizer([{"params": P}], {"lr": __import__("importlib").import_module(lib.__name__ + ".optim.optimizer").required}), lambda: O.Optimizer(P, {"x": 1}).zero_grad(), lambda: S.StepLR(3, 1), lambda: S.LambdaLR(opt, [lambda e: 1] * 2), lambda: S.StepLR(O.SGD(P, 0.1), 1, last_epoch=3), lambda: (s := S.StepLR(opt, 2)).get_lr(),
-        lambda: (S.StepLR(O.SGD(P, 0.1), 2).step()), lambda: (S.StepLR(O.SGD(P, 0.1), 2).step(3)), lambda: S.ReduceLROnPlateau(opt, "x"), lambda: S.ReduceLROnPlateau(opt, factor=1.0), lambda: S.ReduceLROnPlateau(opt, threshold_mode="x"), lambda: S.ReduceLROnPlateau(opt, min_lr=[1, 2]), lambda: S.ReduceLROnPlateau(3),
+        lambda: O.SGD([], 0.1),
+        lambda: O.SGD(P[0], 0.1),
+        lambda: O.SGD([1], 0.1),
+        lambda: O.SGD([P[0] * 2], 0.1),
+        lambda: O.SGD([P[0], P[0]], 0.1),
+        lambda: O.SGD(set(P), 0.1),
+        lambda: O.SGD([{"params": set(P)}], 0.1),
+        lambda: O.SGD([{"params": P}, {"params": P[0]}], 0.1),
+        lambda: O.SGD(P, -1.0),
+        lambda: O.SGD(P, 0.1, momentum=-1),
+        lambda: O.SGD(P, weight_decay=-1),
+        lambda: O.SGD(P, nesterov=True),
+        lambda: O.SGD(P, lib.ones(2)),
+        lambda: O.SGD(P, fused=True, differentiable=True),
+        lambda: O.SGD([("a", P[0]), P[1]]),
+        lambda: opt.add_param_group(3),
+        lambda: opt.add_param_group({"params": P[0]}),
+        lambda: opt.add_param_group({"params": [("a", lib.ones(1))]}),
+        lambda: O.Adam(P, -1.0),
+        lambda: O.Adam(P, eps=-1.0),
+        lambda: O.Adam(P, betas=(1.0, 0.5)),
+        lambda: O.Adam(P, betas=(0.5, -1.0)),
+        lambda: O.Adam(P, betas=(0.5, lib.tensor(0.5))),
+        lambda: O.Adam(P, betas=(0, 0.5)),
+        lambda: O.Adam(P, weight_decay=-1),
+        lambda: O.Adam(P, lib.ones(2)),
+        lambda: O.Adam(P, lib.ones(1), foreach=True),
+        lambda: O.Adam(P, fused=True, foreach=True),
+        lambda: opt.load_state_dict({"state": {}, "param_groups": []}),
+        lambda: opt.load_state_dict({"state": {}, "param_groups": [{"params": [1]}]}),
+        lambda: O.Optimizer(P, {}).step(),
+        lambda: O.Optimizer(
+            [{"params": P}],
+            {
+                "lr": __import__("importlib")
+                .import_module(lib.__name__ + ".optim.optimizer")
+                .required
+            },
+        ),
+        lambda: O.Optimizer(P, {"x": 1}).zero_grad(),
+        lambda: S.StepLR(3, 1),
+        lambda: S.LambdaLR(opt, [lambda e: 1] * 2),
+        lambda: S.StepLR(O.SGD(P, 0.1), 1, last_epoch=3),
+        lambda: S.StepLR(opt, 2).get_lr(),
+        lambda: S.StepLR(O.SGD(P, 0.1), 2).step(),
+        lambda: S.StepLR(O.SGD(P, 0.1), 2).step(3),
+        lambda: S.ReduceLROnPlateau(opt, "x"),
+        lambda: S.ReduceLROnPlateau(opt, factor=1.0),
+        lambda: S.ReduceLROnPlateau(opt, threshold_mode="x"),
+        lambda: S.ReduceLROnPlateau(opt, min_lr=[1, 2]),
+        lambda: S.ReduceLROnPlateau(3),
         lambda: S.LRScheduler(opt),
     ]
 
@@ -283,7 +347,14 @@ def test_scheduler(name, tensor_lr):
         again.step()
         again.step(4)
         rates.append([float(g["lr"]) for g in opt.param_groups])
-        got.append((rates, sorted(state), {k: v for k, v in state.items() if isinstance(v, (int, bool))}, sorted(opt.param_groups[0])))
+        got.append(
+            (
+                rates,
+                sorted(state),
+                {k: v for k, v in state.items() if isinstance(v, (int, bool))},
+                sorted(opt.param_groups[0]),
+            )
+        )
     assert got[0] == got[1]
 
 
@@ -298,10 +369,19 @@ def test_plateau(mode, threshold_mode):
         rates = []
         for v in values:
             s.step(L.tensor(v))
-            rates.append((opt.param_groups[0]["lr"], s.num_bad_epochs, s.in_cooldown, s.get_last_lr()))
+            rates.append(
+                (opt.param_groups[0]["lr"], s.num_bad_epochs, s.in_cooldown, s.get_last_lr())
+            )
         new = L.optim.lr_scheduler.ReduceLROnPlateau(opt)
         new.load_state_dict(s.state_dict())
-        got.append((rates, s.state_dict(), new.state_dict(), isinstance(s, L.optim.lr_scheduler.LRScheduler)))
+        got.append(
+            (
+                rates,
+                s.state_dict(),
+                new.state_dict(),
+                isinstance(s, L.optim.lr_scheduler.LRScheduler),
+            )
+        )
     assert got[0] == got[1]
 
 

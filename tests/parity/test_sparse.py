@@ -28,7 +28,7 @@ def pair(rows=7, columns=5, count=20, seed=0, kind="float64", grad=False):
 def same(ours, theirs):
     if theirs.layout != torch.strided:
         assert repr(ours.layout) == repr(theirs.layout)
-        assert getattr(ours, "_nnz")() == theirs._nnz()
+        assert ours._nnz() == theirs._nnz()
         ours, theirs = ours.to_dense(), theirs.to_dense()
     ours, theirs = ours.detach().numpy(), theirs.detach().numpy()
     assert ours.dtype == theirs.dtype and ours.shape == theirs.shape

@@ -14,6 +14,12 @@ from jittensor.kernels.compile import stats
 from jittensor.runtime import blocks, realize
 
 
+@pytest.fixture(autouse=True)
+def nothing_pending() -> None:
+    """Work that other tests left is none of this file's."""
+    realize.realize_all()
+
+
 def step(rows: int, scale: float):
     x = torch.ones(rows, 8) * scale
     y = (x + torch.arange(8)).tanh().sum(1)

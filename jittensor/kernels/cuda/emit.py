@@ -21,7 +21,8 @@ from .kernel import EntryPoint, MapKernel, Parameter
 from .reductions import WARP, ChunkKernel, ColumnKernel, JoinKernel, RowKernel
 
 THREADS = 256          # of a block
-SKELETONS = {"map": (MapKernel,), "tiled": (MapKernel,), "row": (RowKernel,), "split": (ChunkKernel, JoinKernel),
+SKELETONS = {"map": (MapKernel,), "tiled": (MapKernel,), "row": (RowKernel,),
+             "split": (ChunkKernel, JoinKernel),
              "col": (ColumnKernel,)}
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...compiler.lower import LoopNest
+from ..formula import BY_CODE
 from ..skeletons.base import Kernel, _Indented
 from ..skeletons.row import IDENTITY
-from ..formula import BY_CODE
 from .formula import CudaFormulas
 
 

@@ -1,1 +1,1 @@
-"""Loop skeletons of CPU kernels: a LoopNest in, its kernel's source out; a shape of loops a file."""
+"""Loop skeletons of CPU kernels: a LoopNest in, its kernel's source out; a file a shape."""
