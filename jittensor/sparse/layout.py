@@ -7,6 +7,7 @@ the `storage` of a sparse tensor and raises PyTorch's NotImplementedError.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from ..functions.rules import gradient_rule, with_gradient
@@ -101,11 +102,29 @@ class UnblockedTensor(Tensor):
     def __format__(self, spec: str) -> str:
         return object.__format__(self, spec)
 
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        if id(self) not in memo:
+            memo[id(self)] = self._with(copy.deepcopy(self._held, memo))
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        pattern = [(name, getattr(self, name)) for kind in type(self).__mro__[:-3]
+                   for name in kind.__dict__.get("__slots__", ()) if name != "_held"]
+        return _rebuilt, (type(self), self._held.detach(), tuple(self.shape), self.is_leaf
+                          and self.requires_grad, pattern)
+
     def _two(self, other: Any) -> Tensor:
         self._refuse()
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _two
     __hash__ = object.__hash__
+
+
+def _rebuilt(cls: type, values: Tensor, shape: tuple, leaf: bool, pattern: list) -> Tensor:
+    out = cls._over(values, shape)
+    for name, value in pattern:
+        setattr(out, name, value)
+    return out.requires_grad_(leaf)
 
 
 def caster(name: str) -> Any:

@@ -1,5 +1,8 @@
 """Sparse products by themselves: SciPy's answers, any number of threads, indices out of range."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -86,6 +89,15 @@ def test_values_are_shared_with_the_dense_tensor_and_detach_cuts():
     assert s.requires_grad and not s.is_leaf and not s.detach().requires_grad
     (s.t() @ torch.ones(2, 1)).sum().backward()
     assert v.grad.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("make", [lambda x: x.to_sparse(), lambda x: x.to_sparse_csr(),
+                                  lambda x: x.to_mkldnn()])
+def test_copies_and_pickles(make):
+    x = make(torch.tensor([[0.0, 2.0], [3.0, 0.0]])).requires_grad_()
+    for got in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert type(got) is type(x) and got.layout is x.layout and got.requires_grad
+        assert got.to_dense().tolist() == [[0, 2], [3, 0]] and repr(got) == repr(x)
 
 
 def test_float16_has_no_sparse_product():
