@@ -60,9 +60,10 @@ def basic(x: Tensor, index) -> tuple[Tensor, list]:
             view = views.unsqueeze(view, dim)
             advanced.append(None)
             dim += 1
-        elif isinstance(part, bool):
+        elif isinstance(part, bool) or (
+                isinstance(part, Tensor) and not part.ndim and part.dtype is dt.bool_):
             view = views.unsqueeze(view, dim)
-            mask = from_array(np.zeros(1 if part else 0, np.int64))
+            mask = from_array(np.zeros(1 if bool(part) else 0, np.int64))
             advanced.append(mask)
             any_advanced, dim = True, dim + 1
         elif isinstance(part, slice):

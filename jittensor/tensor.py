@@ -243,6 +243,10 @@ def realize_storage(storage: Storage) -> None:
     if storage.node is not None:
         realize_all()
     if storage.block is None:
+        failed = getattr(storage, "error", None)
+        if failed is not None:
+            raise RuntimeError("the operations that would compute this tensor could not be "
+                               f"compiled; the first was recorded at {failed[1]}") from failed[0]
         storage.block = blocks.take(storage.nbytes)
 
 

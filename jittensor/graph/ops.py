@@ -86,6 +86,14 @@ def conj(value):
     return value.conjugate() if isinstance(value, complex) else value
 
 
+def number_kept(op: Op, arg: str) -> bool:
+    """Whether a Python number beside 16-bit floats is kept in float32 rather than rounded to
+    their dtype, as PyTorch's CPU kernels do in products, quotients and for parameters."""
+    if arg in ("self", "other"):
+        return op.name in ("mul", "div", "floor_divide")
+    return op.name != "pow"
+
+
 def _gradient(op_name: str, args: tuple[str, ...], text: str | None) -> Gradient | None:
     if text is None:
         return None

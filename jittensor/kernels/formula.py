@@ -11,7 +11,7 @@ import math
 from functools import cache
 
 from ..graph.dtypes import BY_NAME
-from ..graph.ops import OPS
+from ..graph.ops import OPS, number_kept
 
 CATEGORY = {d.code: d.category for d in BY_NAME.values()}
 BOOLEAN, INTEGER, FLOATING, COMPLEX = range(4)
@@ -103,10 +103,18 @@ class Formulas:
 
     # ── expressions ───────────────────────────────────────────────────────────────────────────
     def operator(
-        self, name: str, compute: str, result: str, operands: list[tuple[str, str]]
+        self,
+        name: str,
+        compute: str,
+        result: str,
+        operands: list[tuple[str, str]],
+        numbers: frozenset[int] = frozenset(),
     ) -> str:
-        """The result register of operator `name` on (register, code) operands."""
-        op = OPS[name]
+        """The result register of operator `name` on (register, code) operands.
+
+        Operands are rounded to `compute` first, but for some `numbers` (places of Python scalars).
+        """
+        op, common = OPS[name], compute
         compute = {"f16": "f32", "bf16": "f32"}.get(compute, compute)
         text = op.int_formula if CATEGORY[compute] < FLOATING and op.int_formula else op.formula
         scope = {}
@@ -114,8 +122,10 @@ class Formulas:
             first = k == 0 and op.dtypes == "where" or k == 1 and op.dtypes == "mask"
             if first or op.name == "_where_grad" and arg == "condition":
                 scope[arg] = (self.cast(value, code, "b8"), "b8")
-            else:
+            elif k in numbers and number_kept(op, arg):
                 scope[arg] = (self.cast(value, code, compute), compute)
+            else:
+                scope[arg] = (self.cast(value, code, common), compute)
         value, code = self.evaluate(_tree(text), scope, compute)
         if code == "b8" and op.dtypes == "logical":
             return value

@@ -63,7 +63,24 @@ def realize_all() -> None:
             run_reference(binding)
             del PENDING[:len(nodes)]
         else:
-            execute(plan_for(key, binding), binding)
+            try:
+                plan = plan_for(key, binding)
+                bind_plan(plan, binding)
+            except Exception as error:
+                PLANS.pop(key, None)
+                _fail(nodes, error)
+                raise
+            execute(plan, binding)
+
+
+def _fail(nodes: list[Node], error: Exception) -> None:
+    """Gives up on nodes that cannot be compiled, so that later work is not held up by them;
+    whoever looks at one of their results gets the error."""
+    file, line = where(nodes[0].origin)
+    for node in nodes:
+        node.storage.error = (error, f"{file}:{line}")
+    publish_nodes(nodes)
+    del PENDING[:len(nodes)]
 
 
 def plan_for(key: tuple, binding: Binding) -> Plan:
@@ -238,14 +255,19 @@ def execute(plan: Plan, binding: Binding) -> None:
 
     Until the run is noted as begun the nodes stay pending, so that a Ctrl-C loses nothing.
     """
-    bound = plan.bound
-    if bound is None:
-        bound = plan.bound = Bound(plan, len(binding.addresses))
+    bound = bind_plan(plan, binding)
     outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
     state = begin(bound, binding, outputs, lambda: publish(plan, binding, outputs))
     if PENDING and PENDING[0] is binding.nodes[0]:
         del PENDING[:len(binding.nodes)]
     proceed(state)
+
+
+def bind_plan(plan: Plan, binding: Binding) -> Bound:
+    """The plan's tables; its kernels are compiled or loaded the first time."""
+    if plan.bound is None:
+        plan.bound = Bound(plan, len(binding.addresses))
+    return plan.bound
 
 
 def run_reference(binding: Binding) -> None:

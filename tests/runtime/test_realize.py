@@ -189,3 +189,20 @@ def test_blocks_over_the_limit_are_not_kept(monkeypatch) -> None:
     block = blocks.take(1 << 16)
     del block
     assert blocks.held() == 0
+
+
+def test_what_cannot_be_compiled_holds_nothing_up(monkeypatch) -> None:
+    torch.realize()
+    kept = torch.ones(3) + 1
+
+    def broken(graph, fusion):
+        raise ValueError("no plan today")
+
+    monkeypatch.setattr(realize, "make_plan", broken)
+    realize.PLANS.clear()
+    with pytest.raises(ValueError, match="no plan today"):
+        kept.realize()
+    monkeypatch.undo()
+    assert (torch.ones(2) * 3).tolist() == [3.0, 3.0]
+    with pytest.raises(RuntimeError, match="could not be compiled"):
+        kept.tolist()

@@ -16,7 +16,7 @@ from scipy import special
 
 from ...graph import dtypes as dt
 from ...graph.dtypes import DType
-from ...graph.ops import Op
+from ...graph.ops import Op, number_kept
 
 BINARY = {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.true_divide,
           ast.BitAnd: np.bitwise_and, ast.BitOr: np.bitwise_or, ast.BitXor: np.bitwise_xor}
@@ -40,7 +40,8 @@ def apply_operator(op: Op, compute: DType, result: DType, operands: list) -> np.
     for k, (name, value) in enumerate(zip(op.args, operands, strict=True)):
         truth = (k == 0 and op.dtypes == "where" or k == 1 and op.dtypes == "mask"
                  or op.name == "_where_grad" and name == "condition")
-        scope[name] = convert(np.asarray(value), dt.bool_ if truth else compute)
+        kept = not isinstance(value, np.ndarray) and number_kept(op, name)
+        scope[name] = convert(np.asarray(value), dt.bool_ if truth else kind if kept else compute)
         if compute is not kind and not truth:
             scope[name] = scope[name].astype(kind.numpy)
     with np.errstate(all="ignore"):

@@ -214,7 +214,8 @@ class Kernel:
             operands = []
             for ref in s.refs:
                 operands.append(self.operand(formulas, ref, at, known))
-            value = formulas.operator(s.op, s.compute, s.result, operands)
+            numbers = frozenset(n for n, ref in enumerate(s.refs) if ref[0] == "s")
+            value = formulas.operator(s.op, s.compute, s.result, operands, numbers)
             known[i] = (value, s.result)
             for k in stores:
                 have = self.nest.operands[k].dtype
