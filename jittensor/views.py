@@ -179,8 +179,10 @@ def view_dtype(input: Tensor, dtype) -> Tensor:
 
 def reshape(input: Tensor, *shape) -> Tensor:
     """The elements under another shape: a view where possible, else a copy."""
-    if len(shape) == 1 and type(shape[0]) is not int:
-        shape = sizes_of(shape, "shape")
+    for size in shape:
+        if type(size) is not int:
+            shape = sizes_of(shape, "shape")
+            break
     spec = input.spec
     sizes = infer_size(shape, spec.numel)
     strides = view_strides(spec.shape, spec.strides, sizes)
@@ -382,7 +384,7 @@ def as_strided(input: Tensor, size, stride, storage_offset: int | None = None) -
     if any(s < 0 for s in strides):
         raise RuntimeError("as_strided: Negative strides are not supported at the moment, got "
                            f"strides: {list(strides)}")
-    offset = input.offset if storage_offset is None else storage_offset
+    offset = input.offset if storage_offset is None else int(storage_offset)
     reach = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     have = input.storage.nbytes // input.spec.dtype.itemsize
     if 0 not in shape and (reach >= have or offset < 0):
@@ -396,7 +398,7 @@ def as_strided(input: Tensor, size, stride, storage_offset: int | None = None) -
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The elements with equal indices in two dims, as a new last dim."""
-    spec = input.spec
+    spec, offset = input.spec, int(offset)
     a, b = wrap_dim(dim1, spec.ndim, False), wrap_dim(dim2, spec.ndim, False)
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
@@ -414,7 +416,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of a dim as a new last dim."""
-    spec = input.spec
+    spec, size, step = input.spec, int(size), int(step)
     d = wrap_dim(dimension, spec.ndim)
     have = spec.shape[d] if spec.ndim else 1
     if size < 0:

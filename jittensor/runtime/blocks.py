@@ -110,6 +110,6 @@ def as_array(block: Block, offset: int, dtype: np.dtype, shape, strides) -> np.n
     """A NumPy array over a block; offset and strides in elements."""
     step = dtype.itemsize
     plain = dtype if dtype.kind != "V" and dtype.name != "bfloat16" else np.dtype(np.uint16)
-    array = np.asarray(Window(block, block.address + offset * step, plain, shape,
+    array = np.asarray(Window(block, int(block.address + offset * step), plain, shape,
                               [s * step for s in strides]))
     return array if plain is dtype else array.view(dtype)

@@ -98,7 +98,7 @@ def array_at(address: int, spec: Spec) -> np.ndarray:
     if not spec.numel:
         return np.empty(spec.shape, spec.dtype.numpy)
     plain = np.dtype(np.uint16) if spec.dtype is dt.bfloat16 else spec.dtype.numpy
-    array = np.asarray(_Window(address, plain.str, spec))
+    array = np.asarray(_Window(int(address), plain.str, spec))
     return array.view(spec.dtype.numpy) if spec.dtype is dt.bfloat16 else array
 
 
