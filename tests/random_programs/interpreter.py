@@ -114,7 +114,8 @@ def _operand(dtype, address: int, sizes, strides) -> np.ndarray:
     plain = np.dtype(np.uint16) if dtype is dt.bfloat16 else dtype.numpy
     if 0 in sizes:
         return np.empty(sizes, dtype.numpy)
-    array = np.asarray(_Window(int(address), plain.str, sizes, [t * dtype.itemsize for t in strides]))
+    window = _Window(int(address), plain.str, sizes, [t * dtype.itemsize for t in strides])
+    array = np.asarray(window)
     return array.view(dtype.numpy) if dtype is dt.bfloat16 else array
 
 

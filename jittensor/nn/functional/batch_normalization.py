@@ -6,6 +6,7 @@ from ... import creation, functions
 from ...autograd.graph import relabel
 from ...autograd.modes import no_grad
 from ...tensor import Tensor
+from .windows import windows
 
 
 def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -179,13 +180,13 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
         ValueError: fewer than three dims.
     """
     if input.dim() < 3:
-        raise ValueError(f"Expected 3D or higher dimensionality                          input "
-                         f"(got {input.dim()} dimensions)")
+        raise ValueError(f"Expected 3D or higher dimensionality                          "
+                         f"input (got {input.dim()} dimensions)")
     if not input.numel():
         return input
     square = (input * input).movedim(1, -1)
     padded = functions.constant_pad_nd(square, (size // 2, (size - 1) // 2), 0)
-    total = functions.constant_pad_nd(padded.cumsum(-1), (1, 0), 0)
-    channels = input.shape[1]
-    means = (total.narrow(-1, size, channels) - total.narrow(-1, 0, channels)) / size
+    flat = padded.reshape(-1, 1, padded.shape[-1])
+    total = windows(flat, (size,), (1,), (1,)).sum(2)
+    means = total.reshape(square.shape) / size
     return input / (means.movedim(-1, 1) * alpha + k).pow(beta)
