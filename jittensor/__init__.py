@@ -201,6 +201,7 @@ from .cuda import OutOfMemoryError  # noqa: E402
 from .inspection import explain  # noqa: E402
 
 globals().update({**linalg.toplevel.FUNCTIONS, **spectral.FUNCTIONS})
+globals().update(nn.functional.toplevel.FUNCTIONS)
 sparse.route(globals())
 
 # in-place forms that PyTorch has in the namespace too

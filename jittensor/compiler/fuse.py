@@ -25,6 +25,7 @@ MAX_MEMBERS = 96      # statements of a kernel
 MAX_POINTERS = 24     # memory operands of a kernel
 LONG_ROW = 1 << 16    # elements: longer rows are reduced in chunks of this size
 FEW_ROWS = 4
+WIDE = 32             # rows and columns from which a transposed result is written in tiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,8 @@ class _State:
         entries = sorted(theirs.entries + mine.entries)
         why = (self._consistent(mine, theirs, members)
                or self._consistent(theirs, mine, members) or self._phases(entries, members, kind)
-               or self._hazard(entries, members))
+               or self._hazard(entries, members)
+               or (kind == "row" and self._across(entries, members, outer, inner)) or None)
         if why is not None:
             mine.nest.replace({b: a for a, b in pairs.items()})
             for e, (level, phase) in saved.items():
@@ -195,6 +197,22 @@ class _State:
         mine.into = theirs
         for e in mine.entries:
             self.of[e] = theirs
+        return None
+
+    def _across(self, entries: list[int], members: dict[int, Member], outer: list[Loop],
+                inner: list[Loop]) -> Why | None:
+        """Refuses a result that lies across long rows: it is better turned in tiles."""
+        if _total(inner) < WIDE or _total(outer) < WIDE:
+            return None
+        for e in entries:
+            entry, member = self.graph.entries[e], members[e]
+            if entry.op.kind == REDUCE or member.level == "row":
+                continue
+            where = address(member.index, entry.region.strides)
+            along = min((s for x in inner if (s := where.get(x, 0))), default=1)
+            down = min((s for x in outer if (s := where.get(x, 0))), default=along)
+            if along > down:
+                return Why("its result lies across the rows of the reduction")
         return None
 
     def _consistent(self, readers: Group, writers: Group,
@@ -404,6 +422,13 @@ def _joined_loops(mine: Group, theirs: Group, pairs: dict[Loop, Loop]):
         return mine.kind, loops, [pairs.get(x, x) for x in mine.nest.inner]
     kind = mine.kind if theirs.kind == "map" else theirs.kind
     return kind, theirs.nest.outer, theirs.nest.inner
+
+
+def _total(loops: list[Loop]) -> int:
+    out = 1
+    for loop in loops:
+        out *= loop.size
+    return out
 
 
 # ── addresses ─────────────────────────────────────────────────────────────────────────────────

@@ -162,7 +162,7 @@ def pdist(input, p: float = 2.0) -> Tensor:
     n = input.shape[0]
     pairs = triu_indices(n, n, 1)
     if not pairs.shape[1]:
-        return zeros(0, dtype=input.dtype)
+        return zeros(0, dtype=input.dtype) + input.sum() * 0
     gap = input[pairs[0]] - input[pairs[1]]
     return vector_norm(gap, p, (1,), False)
 

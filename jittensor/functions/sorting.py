@@ -360,3 +360,26 @@ def histogram(input, bins, *, range=None, weight=None, density: bool = False):
         None if weight is None else _values(weight).reshape(-1))
     return return_types.histogram(from_array(counts.astype(input.dtype.numpy), input.dtype),
                                   from_array(edges.astype(input.dtype.numpy), input.dtype))
+
+
+def histogramdd(input, bins, *, range=None, weight=None, density: bool = False):
+    """(counts or weights in boxes, the edges by dim) of points: the rows over the last dim."""
+    if input.ndim < 2:
+        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions, "
+                           f"but got {input.ndim}")
+    values = _values(input).reshape(-1, input.shape[-1])
+    dims, limits = values.shape[1], None
+    edges = [bins] * dims if isinstance(bins, int) else [
+        _values(b) if isinstance(b, Tensor) else b for b in bins]
+    if len(edges) != dims:
+        raise RuntimeError(f"torch.histogramdd: expected {dims} sequences of bin edges for a "
+                           f"{dims}-dimensional histogram but got {len(edges)}")
+    if range is not None:
+        ends = [float(r) for r in range]
+        limits = list(zip(ends[::2], ends[1::2], strict=True))
+    counts, found = np.histogramdd(
+        values.astype(np.float64), edges, limits,
+        weights=None if weight is None else _values(weight).reshape(-1), density=density)
+    return return_types.histogramdd(
+        from_array(counts.astype(input.dtype.numpy), input.dtype),
+        tuple(from_array(np.asarray(e).astype(input.dtype.numpy), input.dtype) for e in found))

@@ -47,6 +47,8 @@ def native_batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None,
     Raises:
         RuntimeError: numbers of channels differ.
     """
+    if not input.numel() and input.dim() < 2:
+        return input.clone(), *(creation.empty(0, dtype=input.dtype.compute) for _ in range(2))
     channels = input.shape[1]
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight,
                     bias=bias)

@@ -1,4 +1,4 @@
-"""In: signals (N, C, *size), kernels (O, C / groups, *kernel). Out: convolutions, plain and transposed.
+"""In: signals (N, C, *size), kernels (O, C / groups, *kernel). Out: their convolutions.
 
 Each is one matrix product over windows. The convolution, its transpose and the product that
 gives the kernels' gradient are linear in each operand and each other's gradients (Dumoulin &

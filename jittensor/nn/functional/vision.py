@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import creation, functions
 from ...autograd.graph import relabel
-from ...graph.dtypes import int64
+from ...graph.dtypes import bool_, int64
 from ...tensor import Tensor
 
 _MODES, _EDGES = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
@@ -71,7 +71,9 @@ def _sample(input: Tensor, grid: Tensor, mode: str, edges: str, corners: bool) -
     if mode != "bicubic":
         at = [_inside(x, n, edges, corners) for x, n in zip(at, size, strict=True)]
     if mode == "nearest":
-        out = _picked(flat, size, [x.detach().round() for x in at])
+        # A grid has a gradient here too: zeros.
+        still = points[..., 0].masked_fill(creation.ones(points.shape[:2], dtype=bool_), 0)
+        out = _picked(flat, size, [x.detach().round() for x in at]) + still.unsqueeze(1)
     else:
         low = [x.detach().floor() for x in at]
         if mode == "bilinear":

@@ -1,4 +1,4 @@
-"""In: a tensor with spatial dims. Out: the windows that a kernel sees in it; their sum back in place.
+"""In: a tensor with spatial dims. Out: the windows a kernel sees in it; their sum back in place.
 
 The two are each other's gradient, so that both can be differentiated as often as one likes.
 """

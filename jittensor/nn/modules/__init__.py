@@ -1,5 +1,6 @@
 """In: nothing. Out: the modules of `torch.nn`, one file for each family of layers."""
 
+from . import bags, batchnorm, conv, margin_loss, padding, pooling, vision
 from .activation import (
     CELU,
     ELU,
@@ -30,7 +31,10 @@ from .activation import (
     Tanhshrink,
     Threshold,
 )
+from .bags import *  # noqa: F403
+from .batchnorm import *  # noqa: F403
 from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .conv import *  # noqa: F403
 from .dropout import (
     AlphaDropout,
     Dropout,
@@ -58,9 +62,13 @@ from .loss import (
     SmoothL1Loss,
     SoftMarginLoss,
 )
+from .margin_loss import *  # noqa: F403
 from .module import Module
 from .normalization import LayerNorm, RMSNorm
+from .padding import *  # noqa: F403
+from .pooling import *  # noqa: F403
 from .sparse import Embedding
+from .vision import *  # noqa: F403
 
 __all__ = [
     "CELU",
@@ -127,3 +135,5 @@ __all__ = [
     "Threshold",
     "Unflatten",
 ]
+for _family in (bags, batchnorm, conv, margin_loss, padding, pooling, vision):
+    __all__ += _family.__all__

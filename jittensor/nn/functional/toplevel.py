@@ -1,0 +1,65 @@
+"""In: nothing. Out: the functions of layers that the package has by name too, in its own argument
+orders: `torch.batch_norm` and the like."""
+
+from __future__ import annotations
+
+from ... import functions
+from ...tensor import Tensor
+from . import adaptive_pooling, batch_normalization, convolution, pooling, vision
+from .sequence_loss import ctc_loss as _ctc_loss
+
+_REDUCTIONS = ("none", "mean", "sum")
+
+
+def batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None,
+               running_mean: Tensor | None, running_var: Tensor | None, training: bool,
+               momentum: float, eps: float, cudnn_enabled: bool = True) -> Tensor:
+    """`native_batch_norm` without its statistics."""
+    return batch_normalization.native_batch_norm(input, weight, bias, running_mean, running_var,
+                                                 training, momentum, eps)[0]
+
+
+def instance_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None,
+                  running_mean: Tensor | None, running_var: Tensor | None, use_input_stats: bool,
+                  momentum: float, eps: float, cudnn_enabled: bool = True) -> Tensor:
+    """`nn.functional.instance_norm` with the weights first."""
+    return batch_normalization.instance_norm(input, running_mean, running_var, weight, bias,
+                                             use_input_stats, momentum, eps)
+
+
+def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None,
+               bias: Tensor | None = None, eps: float = 1e-5,
+               cudnn_enabled: bool = True) -> Tensor:
+    """`nn.functional.group_norm`."""
+    return batch_normalization.group_norm(input, num_groups, weight, bias, eps)
+
+
+def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths, target_lengths, blank: int = 0,
+             reduction: int = 1, zero_infinity: bool = False) -> Tensor:
+    """`nn.functional.ctc_loss` with a number for the reduction: 0 none, 1 mean, 2 sum."""
+    return _ctc_loss(log_probs, targets, input_lengths, target_lengths, blank,
+                     _REDUCTIONS[reduction], zero_infinity)
+
+
+def affine_grid_generator(theta: Tensor, size, align_corners: bool) -> Tensor:
+    """`nn.functional.affine_grid`."""
+    return vision.affine_grid(theta, size, align_corners)
+
+
+def _named(module, names: str) -> dict:
+    return {name: getattr(module, name) for name in names.split()}
+
+
+FUNCTIONS = {
+    **_named(convolution, "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d "
+                          "conv_transpose3d convolution"),
+    **_named(pooling, "avg_pool1d max_pool1d max_pool1d_with_indices max_pool2d max_pool3d"),
+    **_named(vision, "channel_shuffle grid_sampler grid_sampler_2d grid_sampler_3d pixel_shuffle "
+                     "pixel_unshuffle"),
+    **_named(batch_normalization, "native_batch_norm native_group_norm native_layer_norm"),
+    "adaptive_avg_pool1d": adaptive_pooling.adaptive_avg_pool1d,
+    "adaptive_max_pool1d": adaptive_pooling.adaptive_max_pool1d_with_indices,
+    "affine_grid_generator": affine_grid_generator, "batch_norm": batch_norm,
+    "ctc_loss": ctc_loss, "group_norm": group_norm, "instance_norm": instance_norm,
+    "pdist": functions.pdist,
+}
