@@ -367,19 +367,44 @@ def histogramdd(input, bins, *, range=None, weight=None, density: bool = False):
     if input.ndim < 2:
         raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions, "
                            f"but got {input.ndim}")
-    values = _values(input).reshape(-1, input.shape[-1])
-    dims, limits = values.shape[1], None
-    edges = [bins] * dims if isinstance(bins, int) else [
-        _values(b) if isinstance(b, Tensor) else b for b in bins]
-    if len(edges) != dims:
+    values = _values(input).reshape(-1, input.shape[-1]).astype(np.float64)
+    dims = values.shape[1]
+    wanted = [bins] * dims if isinstance(bins, int) else list(bins)
+    if len(wanted) != dims:
         raise RuntimeError(f"torch.histogramdd: expected {dims} sequences of bin edges for a "
-                           f"{dims}-dimensional histogram but got {len(edges)}")
-    if range is not None:
-        ends = [float(r) for r in range]
-        limits = list(zip(ends[::2], ends[1::2], strict=True))
-    counts, found = np.histogramdd(
-        values.astype(np.float64), edges, limits,
-        weights=None if weight is None else _values(weight).reshape(-1), density=density)
+                           f"{dims}-dimensional histogram but got {len(wanted)}")
+    ends = None if range is None else np.asarray(range, np.float64).reshape(dims, 2)
+    found = [_values(b).astype(np.float64) if isinstance(b, Tensor) else _even_edges(
+        values[:, d], b, None if ends is None else ends[d]) for d, b in enumerate(wanted)]
+    counts = _box_counts(values, found, None if weight is None else _values(weight).reshape(-1))
+    if density:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            counts = counts / counts.sum()
+            for d, edges in enumerate(found):
+                counts /= np.diff(edges).reshape([-1 if k == d else 1 for k, _ in
+                                                  enumerate(found)])
     return return_types.histogramdd(
         from_array(counts.astype(input.dtype.numpy), input.dtype),
         tuple(from_array(np.asarray(e).astype(input.dtype.numpy), input.dtype) for e in found))
+
+
+def _even_edges(values: np.ndarray, bins: int, ends) -> np.ndarray:
+    """Edges of equal intervals over the ends, or over the values."""
+    if ends is None:
+        ends = (values.min(), values.max()) if values.size else (0.0, 1.0)
+    low, high = ends
+    return np.linspace(low - 0.5, high + 0.5, bins + 1) if low == high else np.linspace(
+        low, high, bins + 1)
+
+
+def _box_counts(points: np.ndarray, edges: list, weight) -> np.ndarray:
+    """How many points (or how much weight) lie in each box; the last edges belong to it."""
+    shape = tuple(len(e) - 1 for e in edges)
+    inside, place = np.ones(len(points), bool), np.zeros(len(points), np.int64)
+    for x, e in zip(points.T, edges, strict=True):
+        inside &= (x >= e[0]) & (x <= e[-1])
+        k = np.minimum(np.searchsorted(e, x, "right") - 1, len(e) - 2)
+        place = place * (len(e) - 1) + np.maximum(k, 0)
+    weights = None if weight is None else weight[inside].astype(np.float64)
+    size = int(np.prod(shape))
+    return np.bincount(place[inside], weights, size).astype(np.float64).reshape(shape)

@@ -59,6 +59,8 @@ def sum_to_size(self, *size) -> Tensor:
     extra = len(have) - len(shape)
     if extra < 0 or any(n != m and n != 1 for n, m in zip(shape, have[extra:], strict=False)):
         raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")
+    if extra and have[extra:] == shape:
+        return F.sum(self, tuple(range(extra)))
     dims = tuple(range(extra)) + tuple(
         d + extra for d, n in enumerate(shape) if n == 1 and have[d + extra] != 1)
     out = F.sum(self, dims, True) if dims else self

@@ -18,6 +18,7 @@ from typing import Any
 from .. import creation, functions
 from ..autograd import enable_grad, no_grad
 from ..graph.dtypes import float32
+from ..graph.node import blame, user_frame
 from ..nn.modules.hooks import RemovableHandle, add_hook
 from ..tensor import Tensor
 
@@ -69,6 +70,7 @@ def _with_hooks(step: Callable) -> Callable:
         if self._stepping:
             return step(self, *args, **kwargs)
         self._stepping = self._opt_called = True
+        blame.origin = user_frame()      # the updates are recorded as the caller's line
         try:
             if _global_step_pre_hooks or self._optimizer_step_pre_hooks:
                 args, kwargs = self._run_step_pre_hooks(step, args, kwargs)
@@ -83,7 +85,7 @@ def _with_hooks(step: Callable) -> Callable:
                 hook(self, (self, *args), kwargs)
             return result
         finally:
-            self._stepping = False
+            self._stepping, blame.origin = False, None
 
     hooked.hooked = True
     return hooked

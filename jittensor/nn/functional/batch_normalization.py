@@ -165,11 +165,12 @@ def native_layer_norm(input: Tensor, normalized_shape, weight: Tensor | None,
                       bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """(normalised, mean, 1 / standard deviation) over the last dims, which the last two keep as
     size one."""
+    if not len(tuple(normalized_shape)):
+        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., "
+                           "containing at least one element, but got normalized_shape = []")
     out = functions.layer_norm(input, normalized_shape, weight, bias, eps)
     dims = tuple(range(input.dim() - len(tuple(normalized_shape)), input.dim()))
     x = input.to(input.dtype.compute)
-    if not dims:
-        return out, x, x
     _, mean, _, factor = _centred(x, dims, eps)
     return out, mean, factor
 

@@ -40,6 +40,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant",
         _check(mode, low, high, size, d, input)
         if not low and not high:
             continue
+        if mode == "circular" and min(low, high) < 0:
+            # What negative widths cut off does not come back at the other end.
+            first, size = max(0, -low), size + min(low, 0) + min(high, 0)
+            out, low, high = out.narrow(d, first, size), max(low, 0), max(high, 0)
         places = _PLACES[mode](np.arange(-low, size + high), size)
         out = out.index_select(d, creation.from_numpy(places))
     return out.clone() if out is input else out

@@ -68,12 +68,18 @@ def _loss(log_probs: np.ndarray, *, targets: list, lengths: list, blank: int):
     return values.astype(log_probs.dtype), counts.astype(log_probs.dtype)
 
 
-def _backward(node, grad, unused):
+def _gradient(x: np.ndarray, counts: np.ndarray, grad: np.ndarray, *, lengths: list):
     # PyTorch's gradient is the one for log-probabilities that a softmax made: it adds their exp.
-    x, counts = node.saved(0), node.output(1).detach()
-    steps = creation.arange(x.shape[0]).reshape(-1, 1, 1)
-    alive = steps < creation.tensor(node.attrs["lengths"]).reshape(1, -1, 1)
-    return [(x.exp() + counts) * alive * grad.reshape(1, -1, 1)]
+    alive = np.arange(len(x)).reshape(-1, 1, 1) < np.asarray(lengths).reshape(1, -1, 1)
+    return np.where(alive, (np.exp(x) + counts) * grad.reshape(1, -1, 1), 0).astype(x.dtype)
+
+
+_CTC_BACKWARD = host_operator("aten::_ctc_loss_backward", _gradient)
+
+
+def _backward(node, grad, unused):
+    return [_CTC_BACKWARD(node.saved(0), node.output(1).detach(), grad,
+                          lengths=node.attrs["lengths"])]
 
 
 _CTC = host_operator("CtcLossBackward0", _loss, _backward, inputs=(0,), outputs=(1,))

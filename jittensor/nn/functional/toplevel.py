@@ -3,9 +3,22 @@ orders: `torch.batch_norm` and the like."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+
 from ... import functions
 from ...tensor import Tensor
-from . import adaptive_pooling, batch_normalization, convolution, pooling, vision
+from . import (
+    activation,
+    adaptive_pooling,
+    batch_normalization,
+    convolution,
+    dropout,
+    loss,
+    margin_loss,
+    pooling,
+    vision,
+)
 from .sequence_loss import ctc_loss as _ctc_loss
 
 _REDUCTIONS = ("none", "mean", "sum")
@@ -35,7 +48,7 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None,
 
 
 def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths, target_lengths, blank: int = 0,
-             reduction: int = 1, zero_infinity: bool = False) -> Tensor:
+             reduction: int = 0, zero_infinity: bool = False) -> Tensor:
     """`nn.functional.ctc_loss` with a number for the reduction: 0 none, 1 mean, 2 sum."""
     return _ctc_loss(log_probs, targets, input_lengths, target_lengths, blank,
                      _REDUCTIONS[reduction], zero_infinity)
@@ -46,11 +59,32 @@ def affine_grid_generator(theta: Tensor, size, align_corners: bool) -> Tensor:
     return vision.affine_grid(theta, size, align_corners)
 
 
+def _numbered(function):
+    """A loss whose reduction is a number: 0 none (the default), 1 mean, 2 sum."""
+    @functools.wraps(function)
+    def call(*args, reduction: int = 0, **options) -> Tensor:
+        # The package's own forms take the reduction as their last positional argument.
+        names = list(inspect.signature(function).parameters)
+        names = [n for n in names if n not in ("size_average", "reduce")]
+        given = dict(zip(names, args, strict=False))
+        given.update(options)
+        number = given.pop("reduction", reduction)
+        return function(**given, reduction=_REDUCTIONS[number])
+
+    return call
+
+
 def _named(module, names: str) -> dict:
     return {name: getattr(module, name) for name in names.split()}
 
 
 FUNCTIONS = {
+    **_named(activation, "prelu rrelu"),
+    **_named(dropout, "alpha_dropout feature_alpha_dropout"),
+    **{name: _numbered(getattr(loss, name)) for name in (
+        "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss",
+        "poisson_nll_loss")},
+    "triplet_margin_loss": _numbered(margin_loss.triplet_margin_loss),
     **_named(convolution, "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d "
                           "conv_transpose3d convolution"),
     **_named(pooling, "avg_pool1d max_pool1d max_pool1d_with_indices max_pool2d max_pool3d"),
