@@ -185,15 +185,10 @@ from . import (  # noqa: E402
     cuda,
     fft,
     linalg,
-    masked,
-    nn,
-    optim,
     return_types,
-    signal,
     sparse,
     special,
     spectral,
-    utils,
 )
 from .aliases import as_torch  # noqa: E402
 from .capture import compile  # noqa: E402
@@ -201,7 +196,6 @@ from .cuda import OutOfMemoryError  # noqa: E402
 from .inspection import explain  # noqa: E402
 
 globals().update({**linalg.toplevel.FUNCTIONS, **spectral.FUNCTIONS})
-globals().update(nn.functional.toplevel.FUNCTIONS)
 sparse.route(globals())
 
 # in-place forms that PyTorch has in the namespace too
@@ -216,9 +210,23 @@ for _name in """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctan
 del _tensor_module
 
 
+LATER = ("distributions", "masked", "nn", "optim", "signal", "utils")
+
+
 def __getattr__(name: str):
-    """Submodules that are imported when they are first looked at."""
-    if name in ("distributions",):
-        import importlib
+    """Submodules that are imported when they are first looked at, and the functions of layers
+    that have names here too (`torch.conv2d`)."""
+    import importlib
+
+    if name in LATER:
         return importlib.import_module(f"{__name__}.{name}")
+    if not name.startswith("__"):
+        layers = importlib.import_module(f"{__name__}.nn.functional.toplevel").FUNCTIONS
+        if name in layers:
+            globals().update(layers)
+            return layers[name]
     raise AttributeError(f"module 'torch' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})
