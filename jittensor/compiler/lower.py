@@ -79,6 +79,7 @@ class Launch:
     finish: bool = False
     scratch: int = 0       # bytes of scratch memory, addressed as ('scratch', offset)
     moved: int = 0         # bytes read and written, for reports
+    work: int = 0          # operations beyond one or two a byte (matrix products)
     origin: tuple | None = None
     label: str = ""
     blas: bool = False     # calls the BLAS, whose own threads must be off

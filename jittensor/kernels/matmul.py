@@ -175,7 +175,8 @@ def launches(graph, index: int, place) -> list[Launch]:
         source = LOOP_SOURCE.format(code=code, number=a.dtype.numpy.name)
         total, cost = batches * m, n * k
     launch = Launch(source, words + pointers + tail, total if n else 0,
-                    max(1, (1 << 17) // max(1, cost)), moved=2 * m * n * k,
+                    max(1, (1 << 17) // max(1, cost)),
+                    moved=item * batches * (m * k + k * n + m * n), work=2 * batches * m * n * k,
                     origin=entry.origin, label="matmul")
     launch.blas = code in BLAS
     return [launch]

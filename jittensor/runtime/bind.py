@@ -14,7 +14,7 @@ from ..kernels.emit import emit
 from ..kernels.matmul import set_blas_threads
 from . import blocks, driver
 
-SLICE = 1 << 28          # bytes moved between two looks at Ctrl-C
+SLICE = 1 << 28          # bytes moved (or eightfold operations) between two looks at Ctrl-C
 _sources: dict[LoopNest, str] = {}
 interrupted: list = []      # runs that have begun: more than the present one after a Ctrl-C
 
@@ -56,7 +56,7 @@ class Bound:
                     float_moves += [at, word[2]]
             steps += [address_of(launch.kernel), launch.total, launch.grain, base,
                       int(launch.finish)]
-            moved += launch.moved
+            moved += launch.moved + launch.work // 8
             if moved > SLICE:
                 self.slices.append(number + 1)
                 moved = 0
