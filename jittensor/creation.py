@@ -410,6 +410,8 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
              pin_memory=False, requires_grad=False) -> Tensor:
     """base ** linspace(start, end, steps)."""
     start, end, base = (v.item() if isinstance(v, Tensor) else v for v in (start, end, base))
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
     dtype = dtype or Default.float_
     if dtype.category == dt.INT:
         step = (float(end) - float(start)) / max(steps - 1, 1)

@@ -41,11 +41,16 @@ SCALAR_FIRST = {"mul", "xlogy", "xlog1py", "zeta", "bitwise_and", "bitwise_or", 
                     op.name for op in OPS.values() if "_polynomial_" in op.name}
 
 
+# the second operand of these is a tensor too
+TENSORS_ONLY = {"atan2", "fmax", "fmin", "maximum", "minimum", "logical_and", "logical_or",
+                "logical_xor", "gcd", "lcm", "ldexp"}
+
+
 def from_row(op: Op):
     """The public function of an elementwise row."""
     args, defaults = op.args, op.defaults
     required = len(args) - len(defaults)
-    scalar_first = op.name in SCALAR_FIRST
+    scalar_first, tensors_only = op.name in SCALAR_FIRST, op.name in TENSORS_ONLY
 
     def function(*values, out=None, **named):
         values = list(values)
@@ -70,6 +75,9 @@ def from_row(op: Op):
                 isinstance(v, Tensor) for v in checked)):
             raise TypeError(f"{op.name}(): argument '{args[0]}' (position 1) must be Tensor, not "
                             f"{type(values[0]).__name__}")
+        if tensors_only and not isinstance(checked[1], Tensor):
+            raise TypeError(f"{op.name}(): argument '{args[1]}' (position 2) must be Tensor, not "
+                            f"{type(values[1]).__name__}")
         return into(out, record(op, *checked))
 
     function.__name__ = function.__qualname__ = op.public[0] if op.public else op.name
