@@ -7,7 +7,7 @@ from .compiler.graph import Graph
 from .compiler.lower import LoopNest
 from .compiler.plan import Plan, make_plan
 from .config import config
-from .graph.node import Node, where
+from .graph.node import where
 from .kernels.emit import emit
 from .runtime import realize
 from .tensor import Tensor
@@ -108,11 +108,6 @@ def _sources(plan: Plan) -> list[str]:
         text = emit(launch.kernel) if isinstance(launch.kernel, LoopNest) else str(launch.kernel)
         out += ["", f"── source of kernel {k} ──", text.rstrip()]
     return out
-
-
-def pending() -> int:
-    """How many recorded operations have not run."""
-    return sum(isinstance(n, Node) for n in realize.PENDING)
 
 
 Tensor.graph = graph

@@ -190,7 +190,7 @@ def record_rule(rule: Rule, tensors: tuple, scalars: tuple = ()) -> Tensor:
 
 
 # ── writes ────────────────────────────────────────────────────────────────────────────────────
-def write(x: Tensor, op: Op, *operands, attrs=None) -> Tensor:
+def write(x: Tensor, op: Op, *operands) -> Tensor:
     """x becomes op(operands) in place; operands may be x itself."""
     check_inplace(x)
     key = ("write", op, x.spec, *[o.spec if isinstance(o, Tensor) else type(o) for o in operands])

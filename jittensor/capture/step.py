@@ -56,7 +56,7 @@ class Replay:
 
     __slots__ = ("look", "seen", "plan", "addresses", "floats", "argument_slots", "draws",
                  "checks", "results", "grads", "places", "updated", "scalars", "tick", "storages",
-                 "blocks", "build", "hold", "layout", "decide")
+                 "blocks", "build", "hold", "decide")
 
 
 def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
@@ -125,7 +125,6 @@ class Compiled:
         places = _Places(reached, numbers)
         traced_args, traced_kwargs = places.arguments(args), places.arguments(kwargs)
         Traced.decisions, Traced.deciding = {}, set()
-        before = probe(reached, set())()
         realize.capturing = capture
         try:
             result = self._function(*traced_args, **traced_kwargs)
@@ -141,9 +140,6 @@ class Compiled:
             realize.realize_all()
             self._give_up(key, capture.broken)
         elif len(self._captures.setdefault(key, [])) < MAX_CAPTURES:
-            # what the step itself changes (a gradient that appears) is as it was before the call
-            if len(before) == len(probe(reached, set())()):
-                replay.seen = replay.look()
             self._captures[key].append(replay)
         return result
 
@@ -280,7 +276,7 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
     if external:
         return "it uses memory that is seen from outside"
     replay = Replay()
-    replay.plan, replay.layout = plan, layout
+    replay.plan = plan
     bad = _sources(replay, capture, binding, layout, tensors, reached)
     if bad:
         return bad

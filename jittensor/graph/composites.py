@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from math import prod
 
-from . import dtypes as dt
 from .ops import composite
 
 
@@ -284,4 +283,3 @@ def _nll_loss_grad_backward(node, grad):
 
 composite("_nll_loss_grad", _nll_loss_grad, _nll_loss_grad_backward, saves=(1, 2),
           grad_name="NllLossBackwardBackward0")
-del dt

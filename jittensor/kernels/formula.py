@@ -358,20 +358,19 @@ class Formulas:
         return self.fn_int_abs(t, self.integer(f"{self.integer(f'{a} // {safe}', t)} * {b}", t))
 
     def fn_logaddexp(self, t, a, b):
-        return self._log_add(t, a, b, "exp", self.call)
+        return self._log_add(t, a, b, "exp")
 
     def fn_logaddexp2(self, t, a, b):
-        value = self._log_add(t, a, b, "exp2", self.call)
-        return value
+        return self._log_add(t, a, b, "exp2")
 
-    def _log_add(self, t, a, b, power, call):
-        top = call(f"maximum_{t}", a, b)
-        gap = self.step(f"-{call('fabs', self.step(f'{a} - {b}'))}")
-        tail = call(f"log1p_{t}", call(f"{power}_{t}", gap))
+    def _log_add(self, t, a, b, power):
+        top = self.call(f"maximum_{t}", a, b)
+        gap = self.step(f"-{self.call('fabs', self.step(f'{a} - {b}'))}")
+        tail = self.call(f"log1p_{t}", self.call(f"{power}_{t}", gap))
         if power == "exp2":
             tail = self.step(f"{tail} * {self.constant(1 / math.log(2), t)}")
-        same = self.step(f"({a} == {b}) & ({call('fabs', a)} == {self.constant(math.inf, t)})")
-        return call("select", same, a, self.step(f"{top} + {tail}")), t
+        same = self.step(f"({a} == {b}) & ({self.call('fabs', a)} == {self.constant(math.inf, t)})")
+        return self.call("select", same, a, self.step(f"{top} + {tail}")), t
 
     def fn_log1p_exp(self, t, x):
         return self.call(f"log1p_{t}", self.call(f"exp_{t}", x)), t

@@ -7,7 +7,6 @@ scalars to the plan's tables and makes one native call.
 
 from __future__ import annotations
 
-import array
 import os
 import sys
 import threading
@@ -309,5 +308,3 @@ def fork_prepare() -> None:
 
 os.register_at_fork(before=fork_prepare, after_in_parent=lambda: lock.release(),
                     after_in_child=lambda: lock.release())
-
-__all__ = ["PENDING", "array", "where", "realize_all"]

@@ -11,9 +11,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .lanes import LANES
+
 VERSION = 1
 SCOPES = 24            # stores of one kernel that get an alias scope of their own
-LANES = {"f32": 64, "f64": 32, "i64": 32, "b8": 64, "i32": 64, "i16": 64, "i8": 64, "u8": 64}
 
 I64, I8, I16, I32 = ir.IntType(64), ir.IntType(8), ir.IntType(16), ir.IntType(32)
 F32, F64 = ir.FloatType(), ir.DoubleType()

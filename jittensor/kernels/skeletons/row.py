@@ -5,10 +5,10 @@ from __future__ import annotations
 from ...compiler.fuse import LONG_ROW
 from ...compiler.lower import Statement
 from ...graph.ops import OPS
+from ..cpu.lanes import LANES
 from .base import Kernel
 
 TILE = 1024  # elements of a stack tile between a row's formula and its reduction
-LANE_COUNT = {"f32": 64, "f64": 32, "i64": 32, "b8": 64, "i32": 64, "i16": 64, "i8": 64, "u8": 64}
 
 
 class RowKernel(Kernel):
@@ -61,7 +61,7 @@ class RowKernel(Kernel):
         """Stack tiles and lane accumulators of the reductions."""
         for i, s in enumerate(self.nest.body):
             if s.combine and s.compute[0] != "c":
-                self.put(f"acc{i} = {self.use('tile_' + s.compute)}({LANE_COUNT[s.compute]})")
+                self.put(f"acc{i} = {self.use('tile_' + s.compute)}({LANES[s.compute]})")
                 if not self.direct(s) and self.kept(s) is None:
                     self.put(f"tile{i} = {self.use('tile_' + s.compute)}({TILE})")
 

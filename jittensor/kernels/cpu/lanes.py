@@ -1,0 +1,3 @@
+"""How many lanes a reduction accumulates in, by dtype; imported by kernels and their emitter."""
+
+LANES = {"f32": 64, "f64": 32, "i64": 32, "b8": 64, "i32": 64, "i16": 64, "i8": 64, "u8": 64}
