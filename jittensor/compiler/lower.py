@@ -70,7 +70,8 @@ class Place:
 @dataclass(slots=True, eq=False)
 class Launch:
     """One step of a plan. Words are ints, ('address', memory, byte offset) or
-    ('scalar', kind, slot). `total` counts the work items that threads share."""
+    ('scalar', kind, slot). `total` counts the work items that threads share; `after` the leading
+    launches of the plan that must be done before this one."""
 
     kernel: object
     words: list
@@ -83,6 +84,7 @@ class Launch:
     origin: tuple | None = None
     label: str = ""
     blas: bool = False     # calls the BLAS, whose own threads must be off
+    after: int = 0
 
 
 class Lowering:

@@ -62,7 +62,7 @@ def plan_memory(graph: Graph, groups: list[Group]) -> Memory:
                 dying[step].remove(heir)
                 free.inherit(heir, e)
             else:
-                memory.offsets[e] = free.take(e, _size(graph, e))
+                memory.offsets[e] = free.take(e, extent(graph, e))
             if e not in last_use:
                 dying.setdefault(step, []).append(e)
         for root in dying.get(step, ()):
@@ -72,7 +72,8 @@ def plan_memory(graph: Graph, groups: list[Group]) -> Memory:
     return memory
 
 
-def _size(graph: Graph, e: int) -> int:
+def extent(graph: Graph, e: int) -> int:
+    """Bytes that a value takes in the arena."""
     spec = graph.entries[e].spec
     return max(ALIGN, -(-spec.numel * spec.dtype.itemsize // ALIGN) * ALIGN)
 
@@ -114,7 +115,7 @@ def _dying_input(graph: Graph, group: Group, e: int, step: int, last_use, memory
     taken = {memory.offsets.get(x) for x in group.stored if x != e}
     for root, same in reads.items():
         if same and last_use.get(root) == step and root in memory.offsets and (
-                memory.offsets[root] not in taken) and _size(graph, root) == _size(graph, e):
+                memory.offsets[root] not in taken) and extent(graph, root) == extent(graph, e):
             return root
     return None
 

@@ -10,6 +10,7 @@ from .fuse import Fusion, fuse
 from .graph import Graph
 from .lower import Launch, Lowering
 from .memory import Memory, plan_memory
+from .order import groups_before
 from .rewrite import rewrite
 
 
@@ -39,14 +40,24 @@ def make_plan(recorded: Graph, fusion_enabled: bool = True) -> Plan:
     memory = plan_memory(graph, fusion.groups)
     launches: list[Launch] = []
     scratch_end = memory.arena
-    for group in fusion.groups:
+    after = groups_before(graph, fusion.groups, memory)
+    ends: list[int] = []          # launches of the groups up to each one
+    scratched = 0                 # launches up to the last that used the scratch memory
+    for group, needed in zip(fusion.groups, after, strict=True):
+        first = ends[needed - 1] if needed else 0
         for launch in _launches(graph, group, memory):
+            launch.after = max(first, scratched if launch.scratch else 0)
             launches.append(launch)
-            scratch_end = max(scratch_end, memory.arena + launch.scratch)
+            first = len(launches)
+            if launch.scratch:
+                scratched = first
+                scratch_end = max(scratch_end, memory.arena + launch.scratch)
+        ends.append(len(launches))
     outputs = [(0, 0)] * len(memory.outputs)
     for old, new in kept.items():
-        if new in memory.outputs:
-            outputs[memory.outputs[new]] = (old, recorded.entries[old].spec.nbytes)
+        root = graph.root(new)
+        if recorded.entries[old].kept and root in memory.outputs:
+            outputs[memory.outputs[root]] = (old, graph.entries[root].spec.nbytes)
     for launch in launches:
         launch.words = [_resolve(w, memory.arena) for w in launch.words]
     return Plan(launches, outputs, scratch_end, graph, fusion)

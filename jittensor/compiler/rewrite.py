@@ -10,6 +10,7 @@ from ..graph.ops import COMPOSITE, ELEMENTWISE, OPS
 from ..graph.rules import cast_rule, elementwise_rule, reduce_rule
 from ..graph.shapes import expand_strides
 from .graph import Entry, Graph, entry_of
+from .overwrite import overwrite
 
 
 def rewrite(graph: Graph) -> tuple[Graph, dict[int, int]]:
@@ -18,6 +19,7 @@ def rewrite(graph: Graph) -> tuple[Graph, dict[int, int]]:
     Also returns where each live entry went.
     """
     merge_updates(graph)
+    stands = overwrite(graph)
     live = _live(graph)
     out = Graph(externals=graph.externals)
     moved: dict[int, int] = {}
@@ -27,6 +29,10 @@ def rewrite(graph: Graph) -> tuple[Graph, dict[int, int]]:
 
     for i, entry in enumerate(graph.entries):
         if i not in live:
+            continue
+        if i in stands:
+            moved[i] = moved[stands[i]]
+            out.entries[moved[i]].kept |= entry.kept
             continue
         entry = replace(entry, srcs=tuple(source(s) for s in entry.srcs),
                         base=None if entry.base is None else source(entry.base))

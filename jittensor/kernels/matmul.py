@@ -16,6 +16,7 @@ from ..graph.ops import OPAQUE, composite
 from ..graph.shapes import broadcast_shapes, expand_strides
 
 PART = 6_000_000       # multiplications that are worth a tile of their own
+SMALL = 1 << 17        # elements of an operand that every tile may pack anew
 BLAS = {"f32": "sgemm", "f64": "dgemm", "c64": "cgemm", "c128": "zgemm"}
 
 BLAS_SOURCE = '''from jittensor.kernels.cpu.blas import gemm_{code}
@@ -128,13 +129,15 @@ def layout(spec) -> tuple[int, int] | None:
 def tiling(m: int, n: int, k: int) -> tuple[int, int]:
     """Rows and columns of a tile; a function of the shape alone.
 
-    Few large tiles: each packs its operands anew, and the BLAS likes 64 rows and more.
+    Few large tiles: each packs its operands anew, and the BLAS likes 64 rows and more. Where the
+    right operand is small, tiles are whole rows: what a thread writes lies together, and the
+    element by element work that follows finds it in that thread's cache.
     """
     work = m * n * k
     parts = min(8, work // PART) if work < 16 * PART else min(32, max(8, work // (64 * PART)))
     rows, cols = max(m, 1), max(n, 1)
     while parts > 1 and max(rows, cols) >= 128:
-        if cols >= rows or rows < 128:
+        if rows < 128 or cols >= rows and k * n > SMALL:
             cols = -(-cols // 32) * 16
         else:
             rows = -(-rows // 32) * 16

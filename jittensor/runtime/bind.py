@@ -12,7 +12,9 @@ from ..config import config
 from ..kernels.compile import kernel_address, stats
 from ..kernels.emit import emit
 from ..kernels.matmul import set_blas_threads
-from . import blocks, driver
+from . import blocks
+from .driver import native
+from .workers import workers
 
 SLICE = 1 << 28          # bytes moved (or eightfold operations) between two looks at Ctrl-C
 _sources: dict[LoopNest, str] = {}
@@ -35,7 +37,6 @@ class Bound:
                  "arena": slots + self.storages + len(plan.outputs)}
         self.slices: list[int] = []
         moved = 0
-        self.hosts: dict[int, object] = {}
         for number, launch in enumerate(plan.launches):
             base = len(words)
             for word in launch.words:
@@ -55,7 +56,7 @@ class Bound:
                 else:
                     float_moves += [at, word[2]]
             steps += [address_of(launch.kernel), launch.total, launch.grain, base,
-                      int(launch.finish)]
+                      int(launch.finish), launch.after]
             moved += launch.moved + launch.work // 8
             if moved > SLICE:
                 self.slices.append(number + 1)
@@ -73,7 +74,8 @@ class Bound:
         self.address = self.table.ctypes.data
         self.arena = plan.arena
         self.launches = n
-        self.run = driver.runner()
+        self.run = native().run
+        self.large = any(launch.total > launch.grain for launch in plan.launches)
         self.blas = any(launch.blas for launch in plan.launches)
 
 
@@ -119,17 +121,20 @@ def proceed(state: list) -> None:
     """Runs what is left of a noted run. After a Ctrl-C between two slices the rest runs at the
     next realize; the tables are this run's until then."""
     bound, addresses, floats, _, done = state
-    threads = set_blas_threads(1) if bound.blas else 0
+    crew, threads = workers(), config.threads if bound.large else 1
+    if threads > 1:
+        crew.muster(threads, bound.launches)
+    blas_threads = set_blas_threads(1) if bound.blas else 0
     try:
         first = int(bound.table[6]) if len(bound.slices) > 1 else 0
         for last in bound.slices:
             if last > first:
                 bound.run(bound.address, addresses.buffer_info()[0], floats.buffer_info()[0],
-                          first, last, config.threads)
+                          first, last, threads, crew.state, crew.pool)
                 first = last
     finally:
-        if threads > 1:
-            set_blas_threads(threads)
+        if blas_threads > 1:
+            set_blas_threads(blas_threads)
     done()
     interrupted.remove(state)
 

@@ -1,0 +1,224 @@
+"""What the driver compiles: tables of launches in, kernels called by one or many threads.
+
+This file is not imported from here: `driver` copies it into the kernel cache and imports it there,
+so that Numba keeps its machine code beside the kernels'. All tables are int64 words.
+
+A job is a run of steps by the caller and any workers that are awake. Every thread walks the steps
+in order and claims chunks through atomic counters; whoever ends the last chunk of a step finishes
+it. So a thread that comes late, or never, holds nobody up. Each thread begins with its own part of
+a step's chunks and then takes what others left: what a core has in its cache it meets again.
+"""
+
+import platform
+
+import llvmlite.ir as ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+# words of a table: words, moves, their count, float moves, their count, steps, done steps, large
+# words of a step: kernel, items, grain, its first word, whether to finish, steps needed before it
+STEP = 6
+# words of a step's state: chunks done, finished; then the chunks claimed of each thread's part
+LINE = 8         # a cache line, so that threads do not share one
+# words of a pool: job number, whether one is open, workers inside, workers asleep, whether to quit,
+# looks for a job before a worker falls asleep, the job
+OPEN, INSIDE, ASLEEP, QUIT, PATIENCE, JOB = 8, 16, 24, 32, 33, 40
+FINER = 4        # how much smaller than its grain a chunk may be: the threads are awake already
+PAUSE = "llvm.x86.sse2.pause" if platform.machine() in ("x86_64", "AMD64") else ""
+
+
+def _pointer(b, address, k=None):
+    pointer = b.inttoptr(address, ir.IntType(64).as_pointer())
+    return pointer if k is None else b.gep(pointer, [k])
+
+
+@intrinsic
+def at(typingctx, base, k):
+    """Word k of a table."""
+    def codegen(ctx, b, sig, a):
+        return b.load(_pointer(b, *a))
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def put(typingctx, base, k, value):
+    """Sets word k of a table."""
+    def codegen(ctx, b, sig, a):
+        b.store(a[2], _pointer(b, a[0], a[1]))
+        return ctx.get_dummy_value()
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def peek(typingctx, base, k):
+    """Word k of a table, in order with what other threads write."""
+    def codegen(ctx, b, sig, a):
+        return b.load_atomic(_pointer(b, *a), "seq_cst", 8)
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def add(typingctx, base, k, value):
+    """Adds to word k of a table, at once for all threads; what it was before."""
+    def codegen(ctx, b, sig, a):
+        return b.atomic_rmw("add", _pointer(b, a[0], a[1]), a[2], "seq_cst")
+    return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def breathe(typingctx):
+    """Tells the processor that this is a waiting loop."""
+    def codegen(ctx, b, sig, a):
+        if PAUSE:
+            kind = ir.FunctionType(ir.VoidType(), [])
+            b.call(b.module.declare_intrinsic(PAUSE, (), kind), [])
+        return ctx.get_dummy_value()
+    return types.void(), codegen
+
+
+@intrinsic
+def call(typingctx, address, begin, end, args):
+    """Calls a kernel."""
+    def codegen(ctx, b, sig, a):
+        i64 = ir.IntType(64)
+        kind = ir.FunctionType(ir.VoidType(), [i64, i64, i64])
+        b.call(b.inttoptr(a[0], kind.as_pointer()), [a[1], a[2], a[3]])
+        return ctx.get_dummy_value()
+    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
+
+
+@njit(nogil=True)
+def bind(table, addresses, floats):
+    """Writes a run's addresses and scalars into the launches' words."""
+    words = at(table, 0)
+    moves = at(table, 1)
+    for k in range(at(table, 2)):
+        put(words, at(moves, 3 * k), at(addresses, at(moves, 3 * k + 1)) + at(moves, 3 * k + 2))
+    moves = at(table, 3)
+    for k in range(at(table, 4)):
+        put(words, at(moves, 2 * k), at(floats, at(moves, 2 * k + 1)))
+
+
+@njit(nogil=True)
+def alone(words, steps, first, last):
+    """Steps first..last by the caller alone."""
+    for s in range(first, last):
+        kernel = at(steps, STEP * s)
+        total = at(steps, STEP * s + 1)
+        args = words + 8 * at(steps, STEP * s + 3)
+        if total > 0:
+            call(kernel, 0, total, args)
+        if at(steps, STEP * s + 4):
+            call(kernel, -1, 0, args)
+
+
+@njit(nogil=True)
+def state_of(state, s, threads):
+    """The state of step s."""
+    return state + 8 * LINE * (threads + 1) * s
+
+
+@njit(nogil=True)
+def clear(state, first, last, threads):
+    """States of steps that nobody has begun."""
+    for s in range(first, last):
+        mine = state_of(state, s, threads)
+        put(mine, 1, 0)
+        for k in range(threads + 1):
+            put(mine, LINE * k, 0)
+
+
+@njit(nogil=True)
+def wait(state, known, needs, threads):
+    """Returns when the first `needs` steps are done; the first `known` are known to be."""
+    while known < needs:
+        if peek(state_of(state, known, threads), 1) != 0:
+            known += 1
+        else:
+            breathe()
+    return known
+
+
+@njit(nogil=True)
+def take_part(words, steps, state, first, last, threads, me):
+    """What thread `me` does of a job."""
+    known = first
+    for s in range(first, last):
+        mine = state_of(state, s, threads)
+        if peek(mine, 1) != 0:
+            continue
+        kernel = at(steps, STEP * s)
+        total = at(steps, STEP * s + 1)
+        args = words + 8 * at(steps, STEP * s + 3)
+        least = (total + 4 * threads - 1) // (4 * threads)
+        size = max(at(steps, STEP * s + 2) // FINER, least, 1)
+        chunks = max(1, (total + size - 1) // size)
+        known = wait(state, known, at(steps, STEP * s + 5), threads)
+        for j in range(threads):
+            part = (me + j) % threads
+            low = (part * chunks + threads - 1) // threads
+            count = ((part + 1) * chunks + threads - 1) // threads - low
+            while peek(mine, LINE * (part + 1)) < count:
+                c = add(mine, LINE * (part + 1), 1)
+                if c >= count:
+                    break
+                begin = (low + c) * size
+                if total > 0:
+                    call(kernel, begin, min(total, begin + size), args)
+                if add(mine, 0, 1) == chunks - 1:
+                    if at(steps, STEP * s + 4):
+                        call(kernel, -1, 0, args)
+                    add(mine, 1, 1)
+
+
+@njit("void(int64, int64, int64, int64, int64, int64, int64, int64)", nogil=True, cache=True)
+def run(table, addresses, floats, first, last, threads, state, pool):
+    """Binds a plan (when it begins) and runs its steps first..last."""
+    if first == 0:
+        bind(table, addresses, floats)
+    words = at(table, 0)
+    steps = at(table, 5)
+    if threads == 1:
+        alone(words, steps, first, last)
+    else:
+        clear(state, first, last, threads)
+        put(pool, JOB, words)
+        put(pool, JOB + 1, steps)
+        put(pool, JOB + 2, state)
+        put(pool, JOB + 3, first)
+        put(pool, JOB + 4, last)
+        put(pool, JOB + 5, threads)
+        add(pool, 0, 1)
+        add(pool, OPEN, 1)
+        take_part(words, steps, state, first, last, threads, 0)
+        add(pool, OPEN, -1)
+        while peek(pool, INSIDE) != 0:
+            breathe()
+    put(table, 6, last)
+
+
+@njit("int64(int64, int64, int64)", nogil=True, cache=True)
+def serve(pool, me, joined):
+    """What worker `me` does while it is awake: takes part in each job once. Returns the last
+    job that it joined after looking in vain for a while, or -1 when it shall end."""
+    add(pool, ASLEEP, -1)
+    spins = 0
+    while spins < at(pool, PATIENCE):
+        if peek(pool, QUIT) != 0:
+            add(pool, ASLEEP, 1)
+            return -1
+        job = peek(pool, 0)
+        if job != joined and peek(pool, OPEN) != 0:
+            add(pool, INSIDE, 1)
+            if peek(pool, OPEN) != 0:       # the caller waits for whoever it finds inside
+                job = peek(pool, 0)
+                if me < at(pool, JOB + 5):
+                    take_part(at(pool, JOB), at(pool, JOB + 1), at(pool, JOB + 2),
+                              at(pool, JOB + 3), at(pool, JOB + 4), at(pool, JOB + 5), me)
+                joined = job
+            add(pool, INSIDE, -1)
+            spins = 0
+        breathe()
+        spins += 1
+    add(pool, ASLEEP, 1)
+    return joined
