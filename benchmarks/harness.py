@@ -143,7 +143,7 @@ def sample(thunk: Thunk, calls: int, self_timed: bool) -> float:
     gc.collect()
     gc.disable()
     try:
-        time.sleep(0.002)  # lets another library's spinning threads go to sleep
+        time.sleep(0.01)  # lets another library's spinning threads go to sleep
         thunk()  # and brings our own threads and buffers back
         if self_timed:
             return sum(thunk() for _ in range(calls)) / calls

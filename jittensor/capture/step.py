@@ -18,7 +18,7 @@ from typing import Any
 from ..autograd.modes import modes
 from ..config import config
 from ..graph.dtypes import Default
-from ..graph.node import Node, Storage, user_frame, where
+from ..graph.node import RANGES, Node, Storage, user_frame, where
 from ..kernels.compile import stats
 from ..runtime import bind, blocks, realize
 from ..tensor import Tensor, new_tensor
@@ -464,6 +464,8 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
         if replay.scalars is not None:
             floats = array("d", replay.scalars(numbers))
         plan, bound = replay.plan, replay.plan.bound
+        for x, *_ in replay.grads:       # replaced below: their blocks are still in the cache
+            x._grad = None
         outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
         addresses.extend([b.address for b in outputs])
         stats.realizes += 1
@@ -471,6 +473,7 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
                                       _nothing))
     for storage in replay.updated:
         storage.version += 1
+        RANGES.pop(id(storage), None)       # what was known of its values
     return _finish(replay, plan, outputs)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..graph import dtypes as dt
-from ..graph.ops import REDUCE
+from ..graph.ops import OPS, REDUCE
 from .fuse import LONG_ROW, Group, out_index, start
 from .graph import Entry, Graph
 from .loops import Loop, address
@@ -267,11 +267,12 @@ class Lowering:
 
 
 GRAIN = 1 << 15        # elements a thread should get at the least
+EXPENSIVE = 8          # how many plain operators a transcendental one weighs
 
 
 def _share(launch: Launch, nest: LoopNest, sizes: list[int], rows: int, cols: int) -> None:
     """How the launch is cut into work items."""
-    cost = max(1, len(nest.body) // 4)
+    cost = max(1, sum(EXPENSIVE if OPS[s.op].expensive else 1 for s in nest.body) // 4)
     if nest.kind == "map":
         launch.total, launch.grain = rows, max(1024, GRAIN // cost)
         if 0 in sizes:

@@ -23,7 +23,7 @@ LINE = 8         # a cache line, so that threads do not share one
 # words of a pool: job number, whether one is open, workers inside, workers asleep, whether to quit,
 # looks for a job before a worker falls asleep, the job
 OPEN, INSIDE, ASLEEP, QUIT, PATIENCE, JOB = 8, 16, 24, 32, 33, 40
-FINER = 4        # how much smaller than its grain a chunk may be: the threads are awake already
+FINER = 8        # how much smaller than its grain a chunk may be: the threads are awake already
 PAUSE = "llvm.x86.sse2.pause" if platform.machine() in ("x86_64", "AMD64") else ""
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import contextlib
+import ctypes
 import os
 import time
 
@@ -18,6 +20,7 @@ from .driver import native
 
 LINE = 8                 # words of a cache line
 POOL_WORDS = 48
+_getcpu = getattr(ctypes.CDLL(None), "sched_getcpu", None) if os.name == "posix" else None
 PATIENCE = 2e-3          # seconds that a worker spins without work
 
 
@@ -37,6 +40,8 @@ class Workers:
         words, self.pool = aligned(POOL_WORDS)
         self.words = memoryview(words)
         self.beds: list = []             # the lock that each worker sleeps on
+        self.tids: list[int] = []
+        self.avoided = -1                # the core that workers are kept off
         self.states, self.state = aligned(LINE)
         self.words[self.native.PATIENCE] = self._patience()
 
@@ -56,9 +61,23 @@ class Workers:
         if wanted > len(self.states):
             self.states, self.state = aligned(2 * wanted)
         if self.words[self.native.ASLEEP]:
+            self._make_room()
             for bed in self.beds:
                 if bed.locked():
                     bed.release()
+
+    def _make_room(self) -> None:
+        """Keeps workers off the caller's core: a scheduler that wakes one there, behind a caller
+        that is about to compute, leaves it waiting for milliseconds."""
+        here = _getcpu() if _getcpu is not None else -1
+        if here == self.avoided or here < 0:
+            return
+        cores = os.sched_getaffinity(0) - {here}
+        if cores:
+            for tid in self.tids:
+                with contextlib.suppress(OSError):       # a thread that has not begun, or ended
+                    os.sched_setaffinity(tid, cores)
+            self.avoided = here
 
     def _hire(self, count: int) -> None:
         """Starts workers until there are `count`, or as many as the system allows."""
@@ -75,6 +94,8 @@ class Workers:
 
     def _live(self, me: int, bed) -> None:
         joined = 0
+        self.tids.append(_thread.get_native_id())
+        self.avoided = -1
         while joined >= 0:
             bed.acquire()
             joined = self.native.serve(self.pool, me, joined)
