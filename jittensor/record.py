@@ -6,10 +6,10 @@ from .autograd.graph import attach, updates
 from .autograd.inplace import check_inplace, rebase
 from .autograd.modes import modes
 from .config import config
-from .graph.node import RANGES, Node, Rule, Spec, Storage, spec_of, user_frame
+from .graph.node import RANGES, Node, Rule, Spec, Storage, blame, spec_of, user_frame
 from .graph.ops import OPS, Op
 from .graph.rules import cast_rule, elementwise_rule, fill_rule, reduce_rule
-from .graph.shapes import broadcast_shapes, expand_strides, may_overlap_itself
+from .graph.shapes import broadcast_shapes, expand_strides, may_overlap_itself, span
 from .kernels.compile import stats
 from .runtime.realize import PENDING, realize_all
 from .tensor import Tensor, empty_tensor
@@ -24,10 +24,10 @@ def make(rule: Rule, srcs: tuple, offsets: tuple | None = None, scalars: tuple =
     node = _new(Node)
     node.rule, node.srcs, node.offsets, node.scalars = rule, srcs, offsets, scalars
     node.index, node.base, node.out_offset = 0, None, 0
-    node.origin = user_frame()
+    node.origin = blame.origin or user_frame()
     spec = rule.spec
-    storage = Storage(None, spec.numel * spec.dtype.itemsize)
-    storage.node, node.storage = node, storage
+    node.storage = storage = Storage(None, spec.nbytes)
+    storage.node = node
     PENDING.append(node)
     out = _new(Tensor)
     out.storage, out.spec, out.offset = storage, spec, 0
@@ -62,11 +62,12 @@ def source(x: Tensor):
 
 def sources(tensors) -> tuple[tuple, tuple | None]:
     """(srcs, offsets) of tensors."""
-    srcs = tuple([source(x) for x in tensors])
+    srcs, moved = [], False
     for x in tensors:
+        srcs.append(x.storage.node or source(x))
         if x.offset:
-            return srcs, tuple([x.offset for x in tensors])
-    return srcs, None
+            moved = True
+    return tuple(srcs), tuple([x.offset for x in tensors]) if moved else None
 
 
 def finish(out: Tensor, tensors) -> Tensor:
@@ -84,17 +85,23 @@ def finish(out: Tensor, tensors) -> Tensor:
 # ── elementwise ───────────────────────────────────────────────────────────────────────────────
 def elementwise(op: Op, *operands, dtype=None) -> Tensor:
     """Records an elementwise operator on tensors and Python scalars."""
-    key = (op, dtype, *[o.spec if isinstance(o, Tensor) else type(o) for o in operands])
+    key, tensors, scalars = [op, dtype], [], []
+    for o in operands:
+        if isinstance(o, Tensor):
+            tensors.append(o)
+            key.append(o.spec)
+        else:
+            scalars.append(o)
+            key.append(o.__class__)
+    key = tuple(key)
     rule = RULES.get(key)
     if rule is None:
         rule = RULES[key] = elementwise_rule(
             op, tuple(o.spec if isinstance(o, Tensor) else scalar_type(o) for o in operands), dtype)
     if "c" in rule.scalars:
         return elementwise(op, *_complex_operands(operands, rule.attrs[1]), dtype=dtype)
-    tensors = [o for o in operands if isinstance(o, Tensor)]
     srcs, offsets = sources(tensors)
-    scalars = tuple([o for o in operands if not isinstance(o, Tensor)])
-    out = make(rule, srcs, offsets, scalars)
+    out = make(rule, srcs, offsets, tuple(scalars))
     if modes.grad:
         for x in tensors:
             if x._leaf or x._fn is not None:
@@ -193,15 +200,27 @@ def record_rule(rule: Rule, tensors: tuple, scalars: tuple = ()) -> Tensor:
 def write(x: Tensor, op: Op, *operands) -> Tensor:
     """x becomes op(operands) in place; operands may be x itself."""
     check_inplace(x)
-    key = ("write", op, x.spec, *[o.spec if isinstance(o, Tensor) else type(o) for o in operands])
+    key, tensors, scalars = ["write", op, x.spec], [], []
+    for o in operands:
+        if isinstance(o, Tensor):
+            tensors.append(o)
+            key.append(o.spec)
+        else:
+            scalars.append(o)
+            key.append(o.__class__)
+    key = tuple(key)
     rule = RULES.get(key)
     if rule is None:
         rule = RULES[key] = write_rule(x.spec, op, operands)
     if "c" in rule.scalars:
         return write(x, OPS["cast"] if op.name == "fill" else op,
                      *_complex_operands(operands, x.spec.dtype))
-    tensors = [o for o in operands if isinstance(o, Tensor)]
     if may_conflict(x, tensors):
+        if any(overlap(x, t) == "part" for t in tensors):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory location. Please clone() the tensor before "
+                "performing the operation.")
         tensors = [t if same_view(t, x) else elementwise(OPS["clone"], t) for t in tensors]
         pairs = iter(tensors)
         operands = tuple(next(pairs) if isinstance(o, Tensor) else o for o in operands)
@@ -212,8 +231,7 @@ def write(x: Tensor, op: Op, *operands) -> Tensor:
     if x._leaf and not modes.grad:
         updates.run = stats.realizes
     srcs, offsets = sources(tensors)
-    scalars = tuple([o for o in operands if not isinstance(o, Tensor)])
-    store(x, rule, srcs, offsets, scalars)
+    store(x, rule, srcs, offsets, tuple(scalars))
     finish(x, tensors)
     free = getattr(x if x._base is None else x._base, "_free", None)
     if free is None:
@@ -265,7 +283,7 @@ def store(x: Tensor, rule: Rule, srcs, offsets, scalars) -> None:
         RANGES.pop(id(storage), None)
     node = _new(Node)
     node.rule, node.srcs, node.offsets, node.scalars = rule, srcs, offsets, scalars
-    node.origin = user_frame()
+    node.origin = blame.origin or user_frame()
     node.index, node.storage = 0, storage
     whole = (storage.block is None and x.offset == 0 and x.spec.dense
              and x.spec.nbytes == storage.nbytes and min(x.spec.strides, default=1) > 0)
@@ -307,11 +325,24 @@ def same_view(a: Tensor, b: Tensor) -> bool:
             and a.spec.strides == b.spec.strides and a.spec.dtype is b.spec.dtype)
 
 
+def overlap(x: Tensor, t: Tensor) -> str:
+    """'full' where two dense tensors lie over the same memory in the same order, 'part' where they
+    share some of it, 'none' where they share nothing or one has gaps (then nobody can say)."""
+    a, b = x.spec, t.spec
+    if t.storage is not x.storage or not a.numel or not b.numel or not (a.dense and b.dense):
+        return "none"
+    if min(a.strides, default=0) < 0 or min(b.strides, default=0) < 0:
+        return "none"
+    first, second = x.offset * a.dtype.itemsize, t.offset * b.dtype.itemsize
+    if first == second and a.nbytes == b.nbytes:
+        return "full" if a.strides == b.strides else "part"
+    return "part" if first < second + b.nbytes and second < first + a.nbytes else "none"
+
+
 def may_conflict(x: Tensor, tensors) -> bool:
     """Whether an operand overlaps the written region without being the same view."""
-    from .graph.shapes import span
     for t in tensors:
-        if t.storage is x.storage and not same_view(t, x):
+        if t.storage is x.storage and t is not x and not same_view(t, x):
             low, high = span(x.spec.shape, x.spec.strides)
             low2, high2 = span(t.spec.shape, t.spec.strides)
             size, size2 = x.spec.dtype.itemsize, t.spec.dtype.itemsize

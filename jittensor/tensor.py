@@ -199,7 +199,7 @@ class Tensor:
 
     # ── running ───────────────────────────────────────────────────────────────────────────────
     def realize(self) -> Tensor:
-        """Runs what is pending, this tensor's value with it; returns the tensor.
+        """Runs what is pending and waits for it; returns the tensor, whose value is there.
 
         >>> import jittensor as torch
         >>> (torch.ones(2) + 1).realize()
@@ -207,6 +207,7 @@ class Tensor:
         """
         if self.storage.node is not None:
             realize_all()
+        blocks.settle()
         return self
 
     def _array(self) -> np.ndarray:
@@ -230,6 +231,7 @@ class Tensor:
         if self.spec.numel == 0:
             return 0
         self.storage.external = always
+        blocks.settle()
         return self.storage.block.address + self.offset * self.spec.dtype.itemsize
 
 
@@ -281,7 +283,8 @@ def empty_tensor(shape, dtype: dt.DType, strides=None) -> Tensor:
 
 
 def realize(*tensors: Tensor) -> None:
-    """Runs what is pending for the given tensors (all that is pending if none is given).
+    """Runs what is pending for the given tensors (all that is pending if none is given) and waits
+    until their values are there.
 
     >>> import jittensor as torch
     >>> a = torch.ones(3) * 2
@@ -289,6 +292,7 @@ def realize(*tensors: Tensor) -> None:
     """
     if not tensors or any(t.storage.node is not None for t in tensors):
         realize_all()
+    blocks.settle()
 
 
 __all__ = ["Tensor", "config", "device", "realize"]

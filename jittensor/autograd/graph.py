@@ -210,12 +210,13 @@ class GradNode:
 
     def release(self) -> None:
         """Frees what was saved."""
-        if self.outcome is not None or any(
-                isinstance(x, (Tensor, Packed)) for x in self.operands):
-            self.freed = True
-        self.operands = tuple([None if isinstance(x, (Tensor, Packed)) else x
-                               for x in self.operands])
-        self.outcome = None
+        held, left = self.outcome is not None, []
+        for x in self.operands:
+            if isinstance(x, (Tensor, Packed)):
+                held, x = True, None
+            left.append(x)
+        if held:
+            self.freed, self.operands, self.outcome = True, tuple(left), None
 
 
 # operators whose Python scalar PyTorch wraps in a tensor, and so gives an edge
@@ -407,11 +408,17 @@ def make_node(op: Op, operands: tuple, edges: tuple, attrs: tuple, origin: Any) 
     fn.sequence = next(_sequence)
     fn.freed, fn.outputs, fn.extra, fn.outcome = False, 1, None, result or None
     fn.op, fn.attrs, fn.origin, fn.edges = op, attrs, origin, edges
-    fn.specs = tuple([x.spec if isinstance(x, Tensor) else None for x in operands])
-    fn.operands = tuple([x if keep or not isinstance(x, Tensor) else None
-                         for x, keep in zip(operands, which, strict=True)])
-    fn.versions = versions = tuple([x.storage.version if isinstance(x, Tensor) else 0
-                                    for x in operands])
+    specs, kept, versions = [], [], []
+    for x, keep in zip(operands, which, strict=True):
+        if isinstance(x, Tensor):
+            specs.append(x.spec)
+            kept.append(x if keep else None)
+            versions.append(x.storage.version)
+        else:
+            specs.append(None)
+            kept.append(x)
+            versions.append(0)
+    fn.specs, fn.operands, fn.versions = specs, kept, versions
     if UNTRACKED in versions:
         check_saved(fn.operands)
     if anomaly.enabled:

@@ -1,5 +1,6 @@
 """Compiled steps: a function in, a callable out that replays the function's recorded plan."""
 
-from .step import Compiled, compile
+from .forms import compile
+from .step import Compiled
 
 __all__ = ["Compiled", "compile"]

@@ -1,4 +1,4 @@
-"""Compiled steps: `compile(f)` records a call of f once and replays its plan as one native call.
+"""Compiled steps: `Compiled(f)` records a call of f once and replays its plan as one native call.
 
 A capture holds when everything it took for granted is as it was: the structure, dtypes, shapes
 and strides of the arguments, the grad mode and settings, and the state of every module, parameter,
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import functools
 import threading
+import types
 import warnings
+import weakref
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +28,8 @@ from .numbers import Traced
 from .state import Reached, probe
 
 MAX_CAPTURES = 16
+# A forward pass whose backward comes later is recorded each time; nothing in it cannot be.
+NEEDS_GRAPH = "it returns a tensor that still needs its graph"
 
 
 class Capture:
@@ -59,27 +63,6 @@ class Replay:
                  "blocks", "build", "hold", "decide")
 
 
-def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
-            backend: Any = None, mode: str | None = None, options: dict | None = None,
-            disable: bool = False, check: int = 0):
-    """A callable that replays `model` (a function, a module or a whole training step).
-
-    Where a step cannot be captured (it looks at a value) it runs as without `compile`, and one
-    warning names the line; with `fullgraph=True` that is a RuntimeError. `check=n` records every
-    n-th call anew and compares.
-
-    >>> import jittensor as torch
-    >>> f = torch.compile(lambda x: (x * 2).relu())
-    >>> f(torch.tensor([-1.0, 1.0]))
-    tensor([0., 2.])
-    """
-    if model is None:
-        return lambda f: compile(f, fullgraph=fullgraph, disable=disable, check=check)
-    if disable:
-        return model
-    return Compiled(model, fullgraph, check)
-
-
 class Compiled:
     """What `compile` returns; other attributes are the wrapped object's."""
 
@@ -89,18 +72,30 @@ class Compiled:
         self._warm: set[tuple] = set()
         self._lazy: set[tuple] = set()
         self._calls = 0
+        self._bound: dict[int, Compiled] = {}
         functools.update_wrapper(self, function, updated=())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_function"], name)
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        """A compiled method of an object: captures are kept per object."""
+        if owner is None:
+            return self
+        bound = self._bound.get(id(owner))
+        if bound is None:
+            bound = Compiled(types.MethodType(self._function, owner), self._fullgraph, self._check)
+            self._bound[id(owner)] = bound
+            weakref.finalize(owner, self._bound.pop, id(owner), None)
+        return bound
 
     def __call__(self, *args, **kwargs):
         if realize.capturing is not None or config.eager:
             return self._function(*args, **kwargs)
         tensors: list[Tensor] = []
         numbers: list[float] = []
-        key = (modes.grad, modes.inference, config.fusion, config.backend, config.threads,
-               Default.float_, _signature(args, tensors, numbers),
+        key = (modes.grad, modes.inference, modes.autocast, config.fusion, config.backend,
+               config.threads, Default.float_, _signature(args, tensors, numbers),
                _signature(kwargs, tensors, numbers) if kwargs else ())
         captures = self._captures.get(key)
         self._calls += 1
@@ -144,7 +139,7 @@ class Compiled:
         return result
 
     def _give_up(self, key, reason: str) -> None:
-        if self._fullgraph:
+        if self._fullgraph and reason is not NEEDS_GRAPH:
             raise RuntimeError(f"compile(fullgraph=True): the step cannot be captured: {reason}")
         if not self._lazy:
             warnings.warn(f"compile: {reason}; the step runs without being captured", stacklevel=4)
@@ -400,7 +395,7 @@ def _results(replay: Replay, capture: Capture, result, owners: list[Storage],
     _signature(result, returned, [])
     for x in returned:
         if x._fn is not None and id(x._fn) not in capture.released:
-            return "it returns a tensor that still needs its graph"
+            return NEEDS_GRAPH
     replay.results = [(number.get(id(x.storage)), x) for x in returned]
     replay.grads = []
     for x in reached.tensors:
@@ -466,11 +461,13 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
         plan, bound = replay.plan, replay.plan.bound
         for x, *_ in replay.grads:       # replaced below: their blocks are still in the cache
             x._grad = None
+        bind.settle()
         outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
         addresses.extend([b.address for b in outputs])
         stats.realizes += 1
-        bind.proceed(bind.begin_bound(bound, addresses, floats, (outputs, draws, tensors),
-                                      _nothing))
+        used = [*replay.storages, *[x.storage for x in tensors]]
+        bind.proceed(bind.begin_bound(bound, addresses, floats, (outputs, draws, used), _nothing),
+                     wait=any([s.external is not None for s in used]))
     for storage in replay.updated:
         storage.version += 1
         RANGES.pop(id(storage), None)       # what was known of its values

@@ -20,12 +20,13 @@ from .shapes import Ints, Size, contiguous_strides, is_contiguous, is_dense
 class Spec:
     """dtype, shape, strides (in elements) and device of a view; interned by `spec_of`."""
 
-    __slots__ = ("dtype", "shape", "strides", "device", "numel", "ndim", "contiguous", "dense",
-                 "views")
+    __slots__ = ("dtype", "shape", "strides", "device", "numel", "nbytes", "ndim", "contiguous",
+                 "dense", "views")
 
     def __init__(self, dtype: DType, shape: Size, strides: Ints, device: str):
         self.dtype, self.shape, self.strides, self.device = dtype, shape, strides, device
         self.numel = shape.numel()
+        self.nbytes = self.numel * dtype.itemsize     # of the elements, were they dense
         self.ndim = len(shape)
         self.contiguous = is_contiguous(shape, strides)
         self.dense = is_dense(shape, strides)
@@ -33,11 +34,6 @@ class Spec:
 
     def __repr__(self) -> str:
         return f"{self.dtype.name}{list(self.shape)}:{list(self.strides)}"
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the elements, were they dense."""
-        return self.numel * self.dtype.itemsize
 
 
 _SPECS: dict[tuple, Spec] = {}

@@ -115,6 +115,22 @@ def set_blas_threads(count: int) -> int:
     return before
 
 
+class one_blas_thread:  # noqa: N801
+    """A block in which the BLAS uses the caller's thread alone, if `wanted`."""
+
+    __slots__ = ("wanted", "before")
+
+    def __init__(self, wanted: bool):
+        self.wanted = wanted
+
+    def __enter__(self) -> None:
+        self.before = set_blas_threads(1) if self.wanted else 0
+
+    def __exit__(self, *error) -> None:
+        if self.before > 1:
+            set_blas_threads(self.before)
+
+
 def layout(spec) -> tuple[int, int] | None:
     """(transposed, leading dimension) of a matrix as the BLAS takes it, or None (copy first)."""
     rows, cols = spec.shape[-2:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
 from array import array
 
 import numpy as np
@@ -11,7 +13,7 @@ from ..compiler.plan import Plan
 from ..config import config
 from ..kernels.compile import kernel_address, stats
 from ..kernels.emit import emit
-from ..kernels.matmul import set_blas_threads
+from ..kernels.matmul import one_blas_thread, set_blas_threads
 from . import blocks
 from .driver import native
 from .workers import workers
@@ -19,6 +21,7 @@ from .workers import workers
 SLICE = 1 << 28          # bytes moved (or eightfold operations) between two looks at Ctrl-C
 _sources: dict[LoopNest, str] = {}
 interrupted: list = []      # runs that have begun: more than the present one after a Ctrl-C
+lock = threading.RLock()    # held by whoever runs plans
 
 
 class Bound:
@@ -74,7 +77,7 @@ class Bound:
         self.address = self.table.ctypes.data
         self.arena = plan.arena
         self.launches = n
-        self.run = native().run
+        self.native = native()
         self.large = any(launch.total > launch.grain for launch in plan.launches)
         self.blas = any(launch.blas for launch in plan.launches)
 
@@ -117,26 +120,62 @@ def begin_bound(bound: Bound, addresses: array, floats: array, held: tuple, done
     return state
 
 
-def proceed(state: list) -> None:
-    """Runs what is left of a noted run. After a Ctrl-C between two slices the rest runs at the
-    next realize; the tables are this run's until then."""
+def proceed(state: list, wait: bool = True) -> None:
+    """Runs what is left of a noted run. Without `wait` the workers begin it and `settle` ends it.
+    After a Ctrl-C between two slices the rest runs at the next realize; the tables are this run's
+    until then."""
     bound, addresses, floats, _, done = state
-    crew, threads = workers(), config.threads if bound.large else 1
-    if threads > 1:
-        crew.muster(threads, bound.launches)
-    blas_threads = set_blas_threads(1) if bound.blas else 0
-    try:
-        first = int(bound.table[6]) if len(bound.slices) > 1 else 0
+    settle()
+    given = bound.address, addresses.buffer_info()[0], floats.buffer_info()[0]
+    first = int(bound.table[6]) if len(bound.slices) > 1 else 0
+    if not bound.large or config.threads == 1:
+        with one_blas_thread(bound.blas):
+            for last in bound.slices:
+                if last > first:
+                    bound.native.run(*given, first, last)
+                    first = last
+    elif wait or len(bound.slices) > 1:
         for last in bound.slices:
             if last > first:
-                bound.run(bound.address, addresses.buffer_info()[0], floats.buffer_info()[0],
-                          first, last, threads, crew.state, crew.pool)
+                _open(state, given, first, last)
+                settle()
                 first = last
-    finally:
-        if blas_threads > 1:
-            set_blas_threads(blas_threads)
+    else:
+        _open(state, given, 0, bound.launches)
     done()
     interrupted.remove(state)
+
+
+def _open(state: list, given: tuple, first: int, last: int) -> None:
+    """Hands launches first..last of a run to the workers."""
+    global _in_flight
+    bound, crew = state[0], workers()
+    crew.muster(config.threads, bound.launches)
+    bound.table[6] = first
+    _in_flight = state, crew, set_blas_threads(1) if bound.blas else 0
+    bound.native.start(*given, first, last, config.threads, crew.state, crew.pool)
+
+
+def settle() -> None:
+    """Returns when no work is in flight; the caller's thread does its part of it. Called before
+    anybody looks at memory. Until then a run holds every block that it uses."""
+    global _in_flight
+    if _in_flight is None:
+        return
+    with lock:
+        if _in_flight is None:
+            return
+        (bound, *_), crew, blas_threads = _in_flight
+        if bound.table[6] == crew.native.OPENED:
+            bound.native.join(bound.address, crew.pool)
+        if blas_threads > 1:
+            set_blas_threads(blas_threads)
+        _in_flight = None
+
+
+_in_flight: tuple | None = None
+blocks.settle = settle
+atexit.register(settle)
 
 
 def finish_interrupted() -> None:

@@ -94,6 +94,10 @@ def held() -> int:
     return _held
 
 
+def settle() -> None:
+    """Waits for work in flight; `bind` puts its own function here."""
+
+
 class Window:
     """Lets NumPy see a block; holds the block while the array lives."""
 
@@ -107,7 +111,8 @@ class Window:
 
 
 def as_array(block: Block, offset: int, dtype: np.dtype, shape, strides) -> np.ndarray:
-    """A NumPy array over a block; offset and strides in elements."""
+    """A NumPy array over a block; offset and strides in elements. Waits for work in flight."""
+    settle()
     step = dtype.itemsize
     plain = dtype if dtype.kind != "V" and dtype.name != "bfloat16" else np.dtype(np.uint16)
     array = np.asarray(Window(block, int(block.address + offset * step), plain, shape,

@@ -23,6 +23,7 @@ LINE = 8         # a cache line, so that threads do not share one
 # words of a pool: job number, whether one is open, workers inside, workers asleep, whether to quit,
 # looks for a job before a worker falls asleep, the job
 OPEN, INSIDE, ASLEEP, QUIT, PATIENCE, JOB = 8, 16, 24, 32, 33, 40
+OPENED = -1      # done steps of a table whose job is open
 FINER = 8        # how much smaller than its grain a chunk may be: the threads are awake already
 PAUSE = "llvm.x86.sse2.pause" if platform.machine() in ("x86_64", "AMD64") else ""
 
@@ -171,29 +172,41 @@ def take_part(words, steps, state, first, last, threads, me):
                     add(mine, 1, 1)
 
 
-@njit("void(int64, int64, int64, int64, int64, int64, int64, int64)", nogil=True, cache=True)
-def run(table, addresses, floats, first, last, threads, state, pool):
-    """Binds a plan (when it begins) and runs its steps first..last."""
+@njit("void(int64, int64, int64, int64, int64)", nogil=True, cache=True)
+def run(table, addresses, floats, first, last):
+    """Binds a plan (when it begins) and runs its steps first..last on the caller's thread."""
     if first == 0:
         bind(table, addresses, floats)
-    words = at(table, 0)
-    steps = at(table, 5)
-    if threads == 1:
-        alone(words, steps, first, last)
-    else:
-        clear(state, first, last, threads)
-        put(pool, JOB, words)
-        put(pool, JOB + 1, steps)
-        put(pool, JOB + 2, state)
-        put(pool, JOB + 3, first)
-        put(pool, JOB + 4, last)
-        put(pool, JOB + 5, threads)
-        add(pool, 0, 1)
-        add(pool, OPEN, 1)
-        take_part(words, steps, state, first, last, threads, 0)
-        add(pool, OPEN, -1)
-        while peek(pool, INSIDE) != 0:
-            breathe()
+    alone(at(table, 0), at(table, 5), first, last)
+    put(table, 6, last)
+
+
+@njit("void(int64, int64, int64, int64, int64, int64, int64, int64)", nogil=True, cache=True)
+def start(table, addresses, floats, first, last, threads, state, pool):
+    """Binds a plan (when it begins) and opens a job of its steps first..last to the workers."""
+    if first == 0:
+        bind(table, addresses, floats)
+    clear(state, first, last, threads)
+    put(pool, JOB, at(table, 0))
+    put(pool, JOB + 1, at(table, 5))
+    put(pool, JOB + 2, state)
+    put(pool, JOB + 3, first)
+    put(pool, JOB + 4, last)
+    put(pool, JOB + 5, threads)
+    put(table, 6, OPENED)
+    add(pool, 0, 1)
+    add(pool, OPEN, 1)
+
+
+@njit("void(int64, int64)", nogil=True, cache=True)
+def join(table, pool):
+    """The caller takes part in the open job until it is done."""
+    last = at(pool, JOB + 4)
+    take_part(at(pool, JOB), at(pool, JOB + 1), at(pool, JOB + 2), at(pool, JOB + 3), last,
+              at(pool, JOB + 5), 0)
+    add(pool, OPEN, -1)
+    while peek(pool, INSIDE) != 0:
+        breathe()
     put(table, 6, last)
 
 

@@ -1,5 +1,8 @@
 """Realize: pending nodes in, their storages filled.
 
+A run may still be in flight when `realize_all` returns: the workers compute while the caller
+records what comes next. Whoever looks at memory waits for it (`bind.settle`).
+
 Everything pending is one graph, in program order. Its key (rules, wiring, what is visible; no
 scalars, addresses or offsets of realized memory) finds the plan; the run binds addresses and
 scalars to the plan's tables and makes one native call.
@@ -18,12 +21,11 @@ from ..config import config
 from ..graph.node import Node, Storage, user_frame, where
 from ..kernels.compile import stats
 from . import blocks
-from .bind import Bound, begin, finish_interrupted, interrupted, proceed
+from .bind import Bound, begin, finish_interrupted, interrupted, lock, proceed, settle
 
 PENDING: list[Node] = []     # every recorded node that has not run, in program order
 PLANS: OrderedDict = OrderedDict()
 MAX_PLANS = 2048
-lock = threading.RLock()
 _getrefcount = sys.getrefcount
 _VISIBLE = 3                 # references that a pending node's storage has from the engine alone
 capturing = None             # what notes a step that is being captured (see `capture`)
@@ -255,11 +257,12 @@ def execute(plan: Plan, binding: Binding) -> None:
     Until the run is noted as begun the nodes stay pending, so that a Ctrl-C loses nothing.
     """
     bound = bind_plan(plan, binding)
+    settle()             # what it held goes back to the pool first, still in the cache
     outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
     state = begin(bound, binding, outputs, lambda: publish(plan, binding, outputs))
     if PENDING and PENDING[0] is binding.nodes[0]:
         del PENDING[:len(binding.nodes)]
-    proceed(state)
+    proceed(state, wait=any([s.external is not None for s in binding.storages]))
 
 
 def bind_plan(plan: Plan, binding: Binding) -> Bound:
@@ -272,6 +275,7 @@ def bind_plan(plan: Plan, binding: Binding) -> Bound:
 def run_reference(binding: Binding) -> None:
     """Runs pending nodes in NumPy, one by one."""
     from ..kernels.reference import executor  # imports SciPy, which only this backend needs
+    settle()
     results = executor.run(record(binding), binding.addresses, binding.floats,
                            [s.block.address if s.block is not None else 0
                             for s in binding.storages], blocks.take)
@@ -301,9 +305,10 @@ def publish_nodes(nodes: list[Node]) -> None:
 
 
 def fork_prepare() -> None:
-    """Before a fork: nothing is left pending that both processes would run."""
+    """Before a fork: nothing is left that both processes would run."""
     realize_all()
     lock.acquire()
+    settle()
 
 
 os.register_at_fork(before=fork_prepare, after_in_parent=lambda: lock.release(),
