@@ -310,9 +310,9 @@ row("leaky_relu", "self negative_slope", "where(self > 0, self, self * negative_
 row("threshold", "self threshold value", "where(self <= threshold, value, self)",
     ints="where(self <= threshold, value, self)", types="first",
     grad={"self": "grad * (self > threshold)"})
-row("gelu", "self", "0.5 * self * (1 + erf(self * 0.7071067811865476))", expensive=True, public="",
+row("gelu", "self", "self * normal_cdf(self)", expensive=True, public="",
     grad={"self": "grad._gelu_grad(self)"}, types="floating")
-row("_gelu_grad", "grad_output self", "grad_output * (0.5 * (1 + erf(self * 0.7071067811865476)) "
+row("_gelu_grad", "grad_output self", "grad_output * (normal_cdf(self) "
     "+ self * exp(self * self * -0.5) * 0.3989422804014327)", inplace=False, expensive=True,
     grad={"grad_output": "grad._gelu_grad(self)",
           "self": "grad * grad_output * (2 - self * self) * (self * self * -0.5).exp() "
@@ -357,6 +357,9 @@ row("hardsigmoid", "self", "minimum(maximum(self + 3, 0), 6) / 6",
 row("hardswish", "self", "self * minimum(maximum(self + 3, 0), 6) / 6",
     grad={"self": "grad * (((self > -3) & (self < 3)) * (self / 3 + 0.5) + (self >= 3))"},
     types="floating")
+row("_kept", "counter key threshold", "counter >= threshold", types="compare", inplace=False,
+    ints="squares(counter, key) >= threshold", public="", grad={},
+    doc="Whether the random number of a counter lies at or above a threshold (of 2 ** 32).")
 row("softshrink", "self lambd", "where(self > lambd, self - lambd, where(self < -lambd, "
     "self + lambd, self * 0))", defaults={"lambd": 0.5},
     grad={"self": "grad * ((self > lambd) | (self < -lambd))"}, types="floating")

@@ -49,6 +49,7 @@ class VectorFunction:
     ulp_f64: float
     arguments: int = 1
     returns_bool: bool = False
+    beside_one: bool = False       # the bounds are in ulp of numbers in [1/2, 1)
 
 
 def _same(formula: Formula, ulp_f32: float, ulp_f64: float, arguments: int = 1) -> VectorFunction:
@@ -96,6 +97,7 @@ FUNCTIONS: dict[str, VectorFunction] = {
     "atan2": _wide(trigonometric.atan2, 1.0, 2.5, arguments=2),
     "erf": _same(error.erf, 2.0, 2.0),
     "erfc": _wide(error.erfc, 1.1, 4.0),
+    "normal_cdf": VectorFunction(error.normal_cdf, error.normal_cdf, 2.0, 3.0, beside_one=True),
     "sqrt": _exact(elementary.sqrt),
     "rsqrt": _same(elementary.rsqrt, 1.5, 1.5),
     "hypot": VectorFunction(

@@ -43,6 +43,7 @@ LIBDEVICE = {
     "ndtr": "normcdf",
     "ndtri": "normcdfinv",
     "nextafter": "nextafter",
+    "normal_cdf": "normcdf",
     "pow": "pow",
     "round": "rint",
     "sin": "sin",

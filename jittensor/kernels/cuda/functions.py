@@ -53,7 +53,7 @@ def _simulated_functions() -> dict:
     import ml_dtypes
     import scipy.special
 
-    numpy_names = {"round": "rint", "lgamma": "gammaln", "acos": "arccos", "acosh": "arccosh",
+    numpy_names = {"round": "rint", "lgamma": "gammaln", "normal_cdf": "ndtr", "acos": "arccos", "acosh": "arccosh",
                    "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2",
                    "atanh": "arctanh", "pow": "power"}
 

@@ -115,6 +115,16 @@ class _Formula:
         return np.invert(value) if isinstance(node.op, ast.Invert) else np.negative(value)
 
 
+def squares(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """32 random bits of a counter and an odd key (Widynski 2020, arXiv:2004.06278)."""
+    first = counter * key
+    second, x = first + key, first
+    for term in (first, second, first):
+        x = x * x + term
+        x = ((x >> 32) & 0xFFFFFFFF) | (x << 32)
+    return ((x * x + second) >> 32) & 0xFFFFFFFF
+
+
 # ── functions of formulas ─────────────────────────────────────────────────────────────────────
 def _keeping(function):
     """A function whose result has the dtype of its first argument."""
@@ -250,8 +260,9 @@ FUNCTIONS = {
     "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh,
     "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh,
     "atanh": np.arctanh, "atan2": np.arctan2, "erf": _keeping(special.erf),
-    "erfc": _keeping(special.erfc), "erfinv": _keeping(special.erfinv),
+    "erfc": _keeping(special.erfc), "normal_cdf": _keeping(special.ndtr), "erfinv": _keeping(special.erfinv),
     "lgamma": _keeping(special.gammaln), "digamma": _keeping(special.digamma),
+    "squares": squares,
     "trigamma": _keeping(lambda x: special.polygamma(1, x)), "i0": _keeping(special.i0),
     "i1": _keeping(special.i1), **{name: _keeping(getattr(special, name)) for name in (
         "erfcx", "i0e", "i1e", "j0", "j1", "k0", "k0e", "k1", "k1e", "log_ndtr", "ndtr", "ndtri",
