@@ -13,7 +13,7 @@ from typing import Any
 import harness
 from harness import Figure, Row
 
-SCRIPTS = ("fusion", "overhead", "training", "compile_time", "operators")
+SCRIPTS = ("fusion", "overhead", "training", "compile_time", "operators", "recurrent")
 
 
 def run_script(name: str, options: Any, folder: Path) -> dict[str, Any]:

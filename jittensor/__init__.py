@@ -16,6 +16,7 @@ from __future__ import annotations
 import math as _math
 from builtins import int as _int
 
+from . import later as _later
 from . import tensor as _tensor_module
 from .config import config
 from .graph.dtypes import (
@@ -56,6 +57,7 @@ from .functions import (
 )
 from .indexing import index_add, index_copy, index_select
 from .kernels.compile import stats as _stats
+from .methods.dlpack import from_dlpack, to_dlpack
 from .numeric import finfo, iinfo
 from .printing import set_printoptions
 from .random import (
@@ -80,6 +82,7 @@ from .random import (
 from .sampling import *  # noqa: F403
 
 globals().update(methods.inplace_functions())
+globals().update(functions.with_outs(vars(indexing), ("index_add", "index_copy", "index_select")))
 for _name, _dtype in _BY_NAME.items():
     globals()[_name] = _dtype
 half, float, double = _BY_NAME["float16"], _BY_NAME["float32"], _BY_NAME["float64"]
@@ -210,16 +213,19 @@ for _name in """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctan
 del _tensor_module
 
 
-LATER = ("distributions", "masked", "nn", "optim", "signal", "utils")
-
-
 def __getattr__(name: str):
     """Submodules that are imported when they are first looked at, and the functions of layers
     that have names here too (`torch.conv2d`)."""
     import importlib
 
-    if name in LATER:
+    if name in _later.SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _later.NAMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_later.NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    if name.endswith("Storage"):
+        return getattr(importlib.import_module(f"{__name__}.storage"), name)
     if not name.startswith("__"):
         layers = importlib.import_module(f"{__name__}.nn.functional.toplevel").FUNCTIONS
         if name in layers:
@@ -229,4 +235,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *LATER})
+    return sorted({*globals(), *_later.SUBMODULES, *_later.NAMES})

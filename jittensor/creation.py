@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from .graph import dtypes as dt
 from .graph.dtypes import Default, DType
 from .graph.node import Storage, spec_of
+from .graph.ops import _scalar_name
 from .graph.shapes import sizes_of
+from .numeric import check_fits
 from .record import fill
 from .runtime import blocks
 from .tensor import Tensor, check_device, empty_tensor, from_array, new_tensor
@@ -30,12 +33,37 @@ def _finish(out: Tensor, requires_grad: bool) -> Tensor:
     return out
 
 
+def resize_output(out: Tensor, shape) -> Tensor:
+    """`out` with another shape; a UserWarning unless it has that shape already or is empty."""
+    if out.shape == tuple(shape):
+        return out
+    if out.numel():
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape "
+            f"{list(out.shape)}, which does not match the required output shape {list(shape)}. "
+            "This is deprecated: resize it to zero elements first, with out.resize_(0).",
+            stacklevel=4)
+    return out.resize_(shape)
+
+
+def filled_out(out: Tensor, result: Tensor, dtype: DType | None, warns: bool = True) -> Tensor:
+    """`out` with a result written to it; RuntimeError where a dtype was asked for that it has
+    not."""
+    if dtype is not None and dtype is not out.dtype:
+        raise RuntimeError(f"dtype {_scalar_name(dtype)} does not match dtype of out parameter "
+                           f"({_scalar_name(out.dtype)})")
+    return (resize_output(out, result.shape) if warns else out.resize_(result.shape)).copy_(result)
+
+
 def _filled(shape, value, dtype: DType | None, device, requires_grad: bool, out=None) -> Tensor:
     check_device(device)
     if any(n < 0 for n in shape):
         bad = next(n for n in shape if n < 0)
         raise RuntimeError(f"Trying to create tensor with negative dimension {bad}: {list(shape)}")
     if out is not None:
+        if dtype is not None and dtype is not out.dtype:
+            raise RuntimeError(f"dtype {_scalar_name(dtype)} does not match dtype of out parameter "
+                               f"({_scalar_name(out.dtype)})")
         return out.resize_(shape).fill_(value)
     return _finish(fill(spec_of(dtype or Default.float_, shape), value), requires_grad)
 
@@ -64,7 +92,8 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, pi
     """One value in every place; its type gives the dtype."""
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
-    dtype = dtype or Default.of(type(fill_value))
+    dtype = dtype or (out.dtype if out is not None else Default.of(type(fill_value)))
+    check_fits(fill_value, dtype)
     return _filled(sizes_of((size,)), fill_value, dtype, device, requires_grad, out)
 
 
@@ -73,6 +102,8 @@ def empty(*size, out=None, dtype=None, layout=None, device=None, pin_memory=Fals
     """Memory with undefined values."""
     check_device(device)
     size = sizes_of(size)
+    if out is not None:
+        return resize_output(out, size)
     if any(n < 0 for n in size):
         bad = next(n for n in size if n < 0)
         raise RuntimeError(f"Trying to create tensor with negative dimension {bad}: {list(size)}")
@@ -118,6 +149,7 @@ def full_like(input: Tensor, fill_value, **options) -> Tensor:
     """One value in every place, with the shape and dtype of `input`."""
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
+    check_fits(fill_value, options.get("dtype") or input.dtype)
     return _like(lambda spec: fill(spec, fill_value))(input, **options)
 
 
@@ -332,16 +364,17 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
     check_device(device)
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if dtype is dt.int64:
-        start, end, step = int(start), int(end), int(step)
-    if (end - start) / step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    start, end, step = (_number(v, name, "arange") for v, name in (
+        (start, "start"), (end, "end"), (step, "step")))
+    given = dtype
     if dtype is None:
         floats = any(isinstance(v, float) for v in (start, end, step))
-        dtype = Default.float_ if floats else dt.int64
+        dtype = out.dtype if out is not None else Default.float_ if floats else dt.int64
+    _check_steps(start, end, step)
+    if dtype is dt.int64:
+        if int(step) == 0:
+            raise ValueError("step must be nonzero")
+        start, end, step = int(start), int(end), int(step)
     if dtype.category == dt.INT and all(isinstance(v, int) for v in (start, end, step)):
         values = np.arange(start, end, step)
     else:
@@ -349,29 +382,48 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
         values = start + np.arange(count) * (float(step) if dtype.category >= 2 else step)
     result = from_array(values.astype(dtype.numpy), dtype)
     if out is not None:
-        return out.resize_(result.shape).copy_(result)
+        return filled_out(out, result, given)
     return _finish(result, requires_grad)
+
+
+def _number(value, name: str, function: str):
+    """A bound as a Python number; TypeError for anything else."""
+    if isinstance(value, Tensor) and value.numel() == 1 or isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (bool, int, float)):
+        return value
+    if hasattr(value, "__index__") and not isinstance(value, Tensor):
+        return value.__index__()
+    raise TypeError(f"{function}(): argument '{name}' must be Number, not {type(value).__name__}")
+
+
+def _check_steps(start, end, step) -> None:
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * (1 if step > 0 else -1) < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
 
 
 def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None,
           pin_memory=False, requires_grad=False) -> Tensor:
     """start, start + step, … up to end, which is included where it is met (deprecated)."""
-    import warnings
     warnings.warn("torch.range is deprecated and will be removed in a future release because its "
                   "behavior is inconsistent with Python's range builtin. Instead, use "
                   "torch.arange, which produces values in [start, end).", stacklevel=2)
     if end is None:
         start, end = 0, start
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (end - start) / step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    dtype = dtype or Default.float_
+    start, end, step = (_number(v, name, "range") for v, name in (
+        (start, "start"), (end, "end"), (step, "step")))
+    _check_steps(start, end, step)
+    given = dtype
+    dtype = dtype or (Default.float_ if out is None else out.dtype)
     count = math.floor((end - start) / step) + 1
     values = (start + np.arange(count) * step).astype(dtype.numpy)
     result = from_array(values, dtype)
     if out is not None:
-        return out.resize_(result.shape).copy_(result)
+        return filled_out(out, result, given)
     return _finish(result, requires_grad)
 
 
@@ -379,13 +431,29 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
              pin_memory=False, requires_grad=False) -> Tensor:
     """`steps` values evenly from start to end, both included."""
     check_device(device)
-    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
+    start, end, steps = _ends("linspace", start, end, steps)
     complex_ = isinstance(start, complex) or isinstance(end, complex)
-    dtype = dtype or (Default.float_.to_complex() if complex_ else Default.float_)
-    values = _spaced(start, end, steps, dtype)
-    return _finish(from_array(values, dtype), requires_grad)
+    given = dtype
+    dtype = dtype or (out.dtype if out is not None else Default.float_.to_complex()
+                      if complex_ else Default.float_)
+    result = from_array(_spaced(start, end, steps, dtype), dtype)
+    if out is not None:
+        return filled_out(out, result, given, warns=False)
+    return _finish(result, requires_grad)
+
+
+def _ends(name: str, start, end, steps) -> tuple:
+    """Start, end and the number of steps as Python numbers; PyTorch's errors."""
+    for value, which in ((start, "start"), (end, "end")):
+        if isinstance(value, Tensor) and value.ndim:
+            raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but "
+                               f"got {which} with {value.ndim} dimension(s).")
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"{name}() received an invalid combination of arguments: 'steps' must be "
+                        f"int, not {type(steps).__name__}")
+    if steps.__index__() < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    return *(v.item() if isinstance(v, Tensor) else v for v in (start, end)), steps.__index__()
 
 
 def _spaced(start, end, steps: int, dtype: DType) -> np.ndarray:
@@ -409,17 +477,21 @@ def _spaced(start, end, steps: int, dtype: DType) -> np.ndarray:
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None,
              pin_memory=False, requires_grad=False) -> Tensor:
     """base ** linspace(start, end, steps)."""
-    start, end, base = (v.item() if isinstance(v, Tensor) else v for v in (start, end, base))
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    dtype = dtype or Default.float_
+    check_device(device)
+    start, end, steps = _ends("logspace", start, end, steps)
+    base = base.item() if isinstance(base, Tensor) else base
+    given = dtype
+    dtype = dtype or (Default.float_ if out is None else out.dtype)
     if dtype.category == dt.INT:
         step = (float(end) - float(start)) / max(steps - 1, 1)
         values = np.power(float(base), float(start) + step * np.arange(steps)).astype(dtype.numpy)
     else:
         wide = _spaced(float(start), float(end), steps, dt.float64)
         values = np.power(base, wide).astype(dtype.numpy)
-    return _finish(from_array(values, dtype), requires_grad)
+    result = from_array(values, dtype)
+    if out is not None:
+        return filled_out(out, result, given, warns=False)
+    return _finish(result, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, out=None, dtype=None, layout=None, device=None,
@@ -429,8 +501,12 @@ def eye(n: int, m: int | None = None, *, out=None, dtype=None, layout=None, devi
     for value, name in ((n, "n"), (m if m is not None else 0, "m")):
         if value < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
-    dtype = dtype or Default.float_
-    return _finish(from_array(np.eye(n, m).astype(dtype.numpy), dtype), requires_grad)
+    given = dtype
+    dtype = dtype or (Default.float_ if out is None else out.dtype)
+    result = from_array(np.eye(n, m).astype(dtype.numpy), dtype)
+    if out is not None:
+        return filled_out(out, result, given, warns=False)
+    return _finish(result, requires_grad)
 
 
 def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .creation import _finish
+from .functions.outputs import with_outs
 from .functions.rearranging import constant_pad_nd, roll
 from .functions.rows import into, title
 from .graph import dtypes as dt
@@ -342,3 +343,4 @@ def ifftshift(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 __all__ = ["fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2",
            "ifftn", "ifftshift", "ihfft", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn", "rfft",
            "rfft2", "rfftfreq", "rfftn"]
+globals().update(with_outs(globals(), __all__, "fft."))

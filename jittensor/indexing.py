@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from . import views
@@ -9,7 +11,7 @@ from .bounds import value_range
 from .graph import dtypes as dt
 from .graph.node import spec_of
 from .graph.ops import OPS
-from .graph.shapes import broadcast_shapes
+from .graph.shapes import broadcast_shapes, expand_strides, output_strides, wrap_dim
 from .kernels import gather  # noqa: F401  (fills the table of opaque operators)
 from .record import apply, cast, write
 from .runtime import realize
@@ -112,7 +114,9 @@ def _bound(value, default: int, size: int, low: int, high: int) -> int:
 def _slice(view: Tensor, dim: int, part: slice) -> Tensor:
     size = view.spec.shape[dim]
     step = 1 if part.step is None else int(part.step)
-    if step <= 0:
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    if step < 0:
         raise ValueError("step must be greater than zero")
     start = _bound(part.start, 0, size, 0, size)
     stop = max(_bound(part.stop, size, size, 0, size), start)
@@ -124,6 +128,8 @@ def _slice(view: Tensor, dim: int, part: slice) -> Tensor:
 def _advanced(part, view: Tensor, dim: int) -> list[Tensor]:
     """Index tensors of one part: a mask becomes one for each of its dims."""
     if not isinstance(part, Tensor):
+        if isinstance(part, (str, bytes)):
+            raise TypeError(f"new(): invalid data type '{type(part).__name__}'")
         if not isinstance(part, (list, tuple, range, np.ndarray)):
             raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte "
                              "Variables are valid indices (got "
@@ -140,38 +146,53 @@ def _advanced(part, view: Tensor, dim: int) -> list[Tensor]:
                 f"of the indexed tensor {list(view.shape)} at index {dim + at}")
         found = np.nonzero(part._array())
         return [from_array(np.ascontiguousarray(f)) for f in found]
-    if part.dtype.category != dt.INT:
+    if part.dtype not in (dt.int64, dt.int32):
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     return [part]
 
 
-def check_range(index: Tensor, size: int, dim: int, message=None) -> None:
-    """IndexError when an index is out of range; looks at the values now."""
+def check_range(index: Tensor, size: int, dim: int, error=IndexError, *, wraps: bool = True,
+                text: str = "index {bad} is out of bounds for dimension {dim} with size {size}"
+                ) -> None:
+    """An error when an index is not in -size..size - 1 (0..size - 1 unless it `wraps`); looks at
+    the values now where their range is not known."""
     if not index.numel():
         return
     if realize.capturing is not None:
-        realize.capturing.checks.append((index, lambda x: check_range(x, size, dim, message)))
+        realize.capturing.checks.append((index, lambda x: check_range(
+            x, size, dim, error, wraps=wraps, text=text)))
+    least = -size if wraps else 0
     bounds = value_range(index)
-    if bounds is not None and -size <= bounds[0] and bounds[1] < size:
+    if bounds is not None and least <= bounds[0] and bounds[1] < size:
         return
     values = index._array()
     low, high = int(values.min()), int(values.max())
-    if low < -size or high >= size:
-        bad = low if low < -size else high
-        raise (message or IndexError)(
-            f"index {bad} is out of bounds for dimension {dim} with size {size}")
+    if low < least or high >= size:
+        bad = low if low < least else high
+        raise error(text.format(bad=bad, dim=dim, size=size))
 
 
 def _joined(view: Tensor, advanced: list) -> tuple[Tensor, list[int], Tensor, tuple, int]:
     """(view with the indexed dims first as one, those dims, linear index, index shape, place)."""
+    dims, shape, linear = _linear(view, advanced)
+    rest = [d for d in range(view.ndim) if d not in dims]
+    moved = _first(view, dims, rest)
+    rest_shape = [view.shape[d] for d in rest]
+    flat = moved if len(dims) == 1 else views.reshape(
+        moved, prod(view.shape[d] for d in dims), *rest_shape)
+    return flat, rest_shape, linear, shape, dims[0] if _adjacent(dims) else 0
+
+
+def _adjacent(dims: list[int]) -> bool:
+    return dims[-1] - dims[0] == len(dims) - 1
+
+
+def _linear(view: Tensor, advanced: list) -> tuple[list[int], tuple, Tensor]:
+    """(the indexed dims, their indices' common shape, a vector of places in those dims as one)."""
     dims = [d for d, t in enumerate(advanced) if t is not None]
     shape = broadcast_indices([advanced[d] for d in dims])
-    adjacent = dims == list(range(dims[0], dims[0] + len(dims)))
-    place = dims[0] if adjacent else 0
-    rest = [d for d in range(view.ndim) if d not in dims]
     for d in dims:
         check_range(advanced[d], view.shape[d], d)
-    moved = views.permute(view, [*dims, *rest])
     linear = None
     for d in dims:
         size = view.shape[d]
@@ -183,13 +204,12 @@ def _joined(view: Tensor, advanced: list) -> tuple[Tensor, list[int], Tensor, tu
         else:
             linear = index
     linear = views.expand(linear, *shape) if tuple(linear.shape) != shape else linear
-    sizes = [view.shape[d] for d in dims]
-    count = 1
-    for n in sizes:
-        count *= n
-    rest_shape = [view.shape[d] for d in rest]
-    flat = views.reshape(moved, count, *rest_shape)
-    return flat, rest_shape, views.reshape(linear, -1), shape, place
+    return dims, shape, linear if linear.ndim == 1 else views.reshape(linear, -1)
+
+
+def _first(view: Tensor, dims: list[int], rest: list[int]) -> Tensor:
+    """The view with `dims` before the rest of its dims."""
+    return view if dims[-1] == len(dims) - 1 else views.permute(view, [*dims, *rest])
 
 
 def broadcast_indices(tensors) -> tuple:
@@ -204,72 +224,127 @@ def broadcast_indices(tensors) -> tuple:
 
 def take(view: Tensor, advanced: list) -> Tensor:
     """The advanced part of reading."""
-    flat, rest, linear, shape, place = _joined(view, advanced)
-    out = index_select(flat, 0, linear)
-    out = views.view(out, *shape, *rest) if (shape or rest) else views.view(out, ())
-    if place and rest:
-        order = list(range(len(shape), len(shape) + place)) + list(range(len(shape))) + list(
-            range(len(shape) + place, len(shape) + len(rest)))
-        out = cast(views.permute(out, order), out.dtype, None).contiguous() if False else (
-            views.permute(out, order))
+    dims, shape, linear = _linear(view, advanced)
+    if not _adjacent(dims):
+        rest = [d for d in range(view.ndim) if d not in dims]
+        view = views.permute(view, [*dims, *rest])
+        advanced = [advanced[d] for d in (*dims, *rest)]
+        dims = list(range(len(dims)))
+    first, sizes = dims[0], view.spec.shape
+    before, after = sizes[:first], sizes[dims[-1] + 1:]
+    flat = view if len(dims) == 1 else views.reshape(
+        view, *before, prod(sizes[d] for d in dims), *after)
+    out = select_rows(flat, first, linear)
+    if len(shape) != 1:
+        out = views.view(out, (*before, *shape, *after))
+    strides = _taken_strides(view, dims, shape, advanced)
+    if strides != out.spec.strides and out.spec.numel:
+        out = cast(out, out.dtype, strides)
     if out._fn is not None:
         out._base = None
         out._fn.label = "IndexBackward0"
     return out
 
 
+def _taken_strides(view: Tensor, dims: list[int], shape: tuple, advanced: list) -> tuple:
+    """The strides that PyTorch gives to what the indices of adjacent dims pick: the order of the
+    view's other dims, then of the indices', decides."""
+    spec = view.spec
+    key = ("taken", *[None if t is None else (t.spec.shape, t.spec.strides) for t in advanced])
+    found = spec.views.get(key)
+    if found is None:
+        first, last = dims[0], dims[-1] + 1
+        whole = (*spec.shape[:first], *shape, *spec.shape[last:])
+        source = (*spec.strides[:first], *(0,) * len(shape), *spec.strides[last:])
+        lead, rest = (0,) * first, (0,) * (len(spec.shape) - last)
+        found = spec.views[key] = output_strides(whole, [(whole, source), *(
+            (whole, (*lead, *expand_strides(advanced[d].spec.shape, advanced[d].spec.strides,
+                                            shape), *rest)) for d in dims)], plain=False)
+    return found
+
+
 def index_select(input: Tensor, dim: int, index: Tensor, *, out=None) -> Tensor:
     """Rows of a dim picked by a 1-D (or 0-d) integer tensor."""
-    from .graph.shapes import wrap_dim
-    if index.ndim > 1:
-        raise IndexError("index_select(): Index is supposed to be a vector")
-    if index.dtype not in (dt.int64, dt.int32):
-        raise RuntimeError("index_select(): Expected dtype int32 or int64 for index but got: "
-                           f"{index.dtype}")
+    from .functions import into
+    must_be_index("index_select", index)
     d = wrap_dim(dim, input.ndim)
-    if not input.ndim:
-        return views.view(index_select(views.view(input, 1), 0, index), ())
-    check_range(index, input.shape[d], d)
+    if not input.ndim and index.numel() != 1:
+        raise RuntimeError("index_select(): Index to scalar can have only 1 value, got "
+                           f"{index.numel()} value(s)")
+    if input.ndim and not input.shape[d] and index.numel():
+        raise RuntimeError("index_select(): self indexing axis dim should be positive")
+    check_range(index, input.shape[d] if input.ndim else 1, d, wraps=False,
+                text="index out of range in self")
+    if input.ndim:
+        return into(out, select_rows(input, d, index))
+    return into(out, views.view(select_rows(views.view(input, 1), 0, index), ()))
+
+
+def must_be_index(name: str, index, title: str = "") -> None:
+    """PyTorch's errors unless an index is a vector (or 0-d) of int64, or int32."""
+    if not isinstance(index, Tensor):
+        raise TypeError(f"{name}(): argument 'index' (position 2) must be Tensor, not "
+                        f"{type(index).__name__}")
+    title = title or name
+    if index.ndim > 1:
+        raise IndexError(f"{title}(): Index is supposed to be a vector, but got dim: {index.ndim} "
+                         f"with type: {_title(index)} and size: {list(index.shape)}")
+    if index.dtype not in (dt.int64, dt.int32):
+        raise RuntimeError(f"{title}(): Expected dtype int32/int64 for index but got: "
+                           f"{_title(index)}")
+
+
+def select_rows(input: Tensor, d: int, index: Tensor) -> Tensor:
+    """Rows of dim d (not negative) named by an index that was checked; negative ones count from
+    the end."""
     if index.dtype is not dt.int64:
         index = index.to(dt.int64)
     if not input.spec.contiguous:
         input = input.contiguous()
     count = index.numel()
     shape = (*input.shape[:d], count, *input.shape[d + 1:])
-    result = apply("index_select", (input, index), (d,), spec=lambda: spec_of(input.dtype, shape))
-    from .functions import into
-    return into(out, result)
+    return apply("index_select", (input, index), (d,), spec=lambda: spec_of(input.dtype, shape))
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1,
               out=None) -> Tensor:
     """input with alpha * source added at the rows that `index` names, in their order."""
     from .functions import into
-    from .graph.shapes import wrap_dim
     d = wrap_dim(dim, input.ndim)
-    if index.ndim > 1:
-        raise IndexError("index_add_(): Index is supposed to be a vector, but got dim: "
-                         f"{index.ndim} with type: {index.type()} and size: {list(index.shape)}")
+    must_be_index("index_add", index, "index_add_")
     if input.dtype is not source.dtype:
-        raise RuntimeError("index_add_(): self and source expected to have the same dtype, but got "
-                           f"(self) {_title(input)} and (source) {_title(source)}")
+        raise RuntimeError(f"index_add_(): self ({_title(input)}) and source ({_title(source)}) "
+                           "must have the same scalar type")
     if index.numel() != (source.shape[d] if source.ndim else 1):
         raise RuntimeError(
             f"index_add_(): Number of indices ({index.numel()}) should be equal to "
             f"source.size(dim): ({source.shape[d] if source.ndim else 1}), for dim: {d}")
+    check_slices(input, source, d)
     if alpha != 1:
-        source = source * alpha
+        source = (source * alpha).to(source.dtype)
+    check_range(index, input.shape[d] if input.ndim else 1, d, RuntimeError, wraps=False)
     if not input.ndim:
-        return into(out, views.view(index_add(views.view(input, 1), 0, views.reshape(index, -1),
-                                              views.reshape(source, -1)), ()))
-    check_range(index, input.shape[d], d)
+        return into(out, views.view(add_rows(views.view(input, 1), 0, views.reshape(index, -1),
+                                             views.reshape(source, -1)), ()))
+    return into(out, add_rows(input, d, index, source))
+
+
+def check_slices(input: Tensor, source: Tensor, d: int) -> None:
+    """RuntimeError unless two tensors have the same sizes in all dims but d."""
+    have, want = list(source.shape), list(input.shape)
+    if have and want:
+        del have[d:d + 1], want[d]
+    if have != want:
+        raise RuntimeError("source tensor shape must match self tensor shape, excluding the "
+                           f"specified dimension. Got self.shape = {list(input.shape)} "
+                           f"source.shape = {list(source.shape)}")
+
+
+def add_rows(input: Tensor, d: int, index: Tensor, source: Tensor) -> Tensor:
+    """`index_add` with operands that were checked; negative indices count from the end."""
     index = index if index.dtype is dt.int64 else index.to(dt.int64)
-    want = (*input.shape[:d], index.numel(), *input.shape[d + 1:])
-    if tuple(source.shape) != want:
-        source = views.expand(source, *want)
-    result = apply("index_add", (input.contiguous(), index, source.contiguous()), (d,),
-                   spec=lambda: spec_of(input.dtype, input.shape))
-    return into(out, result)
+    return apply("index_add", (input.contiguous(), index, source.contiguous()), (d,),
+                 spec=lambda: spec_of(input.dtype, input.shape))
 
 
 def _title(x: Tensor) -> str:
@@ -333,12 +408,14 @@ def put(view: Tensor, advanced: list, value, accumulate: bool = False) -> None:
         order = list(range(place, place + len(shape))) + list(range(place)) + list(
             range(place + len(shape), len(target)))
         value = views.permute(value, order)
-    value = views.reshape(value, linear.numel(), *rest)
+    if len(shape) != 1:
+        value = views.reshape(value, linear.numel(), *rest)
     dims = [d for d, t in enumerate(advanced) if t is not None]
     others = [d for d in range(view.ndim) if d not in dims]
-    moved = views.permute(view, [*dims, *others])
-    result = index_add(flat, 0, linear, value) if accumulate else index_copy(flat, 0, linear, value)
-    write(moved, OPS["cast"], views.view(result, *moved.shape) if moved.ndim else result)
+    moved = _first(view, dims, others)
+    result = add_rows(flat, 0, linear, value) if accumulate else copy_rows(flat, 0, linear, value)
+    write(moved, OPS["cast"], views.view(result, *moved.shape) if moved.ndim != result.ndim
+          else result)
 
 
 def _result_shape(shape, rest, place: int) -> tuple:
@@ -348,14 +425,49 @@ def _result_shape(shape, rest, place: int) -> tuple:
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor, *, out=None) -> Tensor:
     """input with the rows that `index` names replaced by source's; later ones win."""
     from .functions import into
-    from .graph.shapes import wrap_dim
     d = wrap_dim(dim, input.ndim)
-    check_range(index, input.shape[d] if input.ndim else 1, d)
+    _check_copy(input, d, index, source)
+    check_range(index, input.shape[d] if input.ndim else 1, d, wraps=False,
+                text="index_copy_(): index {bad} is out of bounds for dimension {dim} with size "
+                     "{size}")
+    a, s = (x if x.ndim else views.reshape(x, 1) for x in (input, source))
+    if s.ndim < a.ndim:
+        s = views.reshape(s, [1] * a.ndim)
+    result = copy_rows(a, d, views.reshape(index, -1), s)
+    return into(out, result if input.ndim else views.reshape(result, ()))
+
+
+def _check_copy(input: Tensor, d: int, index: Tensor, source: Tensor) -> None:
+    """PyTorch's errors of `index_copy`, but for the range of the index."""
+    name = "index_copy_()"
+    if index.ndim > 1:
+        raise IndexError(f"{name}: Index should have dimension 1 or 0 (got {index.ndim})")
+    count = index.numel()
+    if not source.ndim and count != 1:
+        raise IndexError(f"{name}: When source is scalar, index should have one element (got "
+                         f"{count})")
+    if source.ndim and input.ndim and source.ndim != input.ndim:
+        raise IndexError(f"{name}: When source and destination are not scalars, their "
+                         f"dimensionality must match. Source dimensionality ({source.ndim}), "
+                         f"destination dimensionality ({input.ndim})")
+    if index.dtype is not dt.int64:
+        raise RuntimeError(f"{name}: Expected a long tensor for index, but got {_title(index)}")
+    if input.dtype is not source.dtype:
+        raise RuntimeError(f"{name}: self and source expected to have the same dtype, but got "
+                           f"(self) {_title(input)} and (source) {_title(source)}")
+    have, want = list(source.shape), list(input.shape)
+    del have[d:d + 1], want[d:d + 1]
+    if have != want:
+        raise RuntimeError(f"{name}: Source/destination tensor must have same slice shapes. "
+                           f"Destination slice shape: {want} at dimension {d} and source slice "
+                           f"shape: {have} at dimension 0.")
+    if source.ndim and count != source.shape[d]:
+        raise IndexError(f"{name}: Number of indices ({count}) should be equal to "
+                         f"source.size(dim) ({source.shape[d]})")
+
+
+def copy_rows(input: Tensor, d: int, index: Tensor, source: Tensor) -> Tensor:
+    """`index_copy` with operands that were checked; negative indices count from the end."""
     index = index if index.dtype is dt.int64 else index.to(dt.int64)
-    shape = input.shape
-    a = views.reshape(input, 1) if not input.ndim else input
-    s = views.reshape(source, 1) if not source.ndim and a.ndim == 1 else source
-    result = apply("index_copy", (a.contiguous(), views.reshape(index, -1), s.contiguous()), (d,),
-                   spec=lambda: spec_of(a.dtype, a.shape))
-    return into(out, views.reshape(result, *shape) if tuple(shape) != tuple(result.shape)
-                else result)
+    return apply("index_copy", (input.contiguous(), index, source.contiguous()), (d,),
+                 spec=lambda: spec_of(input.dtype, input.shape))

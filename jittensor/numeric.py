@@ -1,6 +1,8 @@
-"""Numeric limits: dtypes in, finfo and iinfo out."""
+"""Numeric limits: dtypes in, finfo and iinfo out; numbers that do not fit a dtype."""
 
 from __future__ import annotations
+
+import math
 
 import ml_dtypes
 import numpy as np
@@ -44,3 +46,38 @@ class iinfo:  # noqa: N801
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+_C_NAMES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int",
+            "int64": "int64_t", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+            "float32": "float", "float64": "double"}
+
+
+def check_fits(value, dtype: DType) -> None:
+    """RuntimeError when a number cannot be stored as a dtype: a finite one beyond its range, or
+    a complex one where the dtype is real. Negative ones wrap round in uint8.
+
+    >>> from jittensor.graph import dtypes as dt
+    >>> check_fits(-1, dt.uint8)
+    """
+    kind = dtype.category
+    if kind == 0 or value.__class__ is bool:
+        return
+    if isinstance(value, complex):
+        if kind == dt.COMPLEX:
+            return
+        fits, value = not value.imag, value.real
+    else:
+        fits = True
+    if fits and -128 <= value <= 127 and (kind != dt.INT or value >= 0):
+        return
+    if kind == dt.INT:
+        info = np.iinfo(dtype.numpy)
+        least = -info.max if info.min == 0 else info.min
+        fits = fits and least <= value <= info.max
+    elif kind == dt.FLOAT and fits and -math.inf < value < math.inf:
+        info = (ml_dtypes.finfo if dtype is dt.bfloat16 else np.finfo)(dtype.numpy)
+        fits = abs(value) <= float(info.max)
+    if not fits:
+        raise RuntimeError(f"value cannot be converted to type {_C_NAMES[dtype.name]} without "
+                           "overflow")

@@ -5,14 +5,19 @@ Draws are made when they are asked for, in program order, from a Mersenne Twiste
 
 from __future__ import annotations
 
+import functools
 import threading
 
 import numpy as np
 
+from .creation import filled_out
 from .graph import dtypes as dt
 from .graph.dtypes import Default, DType
 from .graph.node import spec_of
+from .graph.ops import OPS, _scalar_name
+from .graph.shapes import dim_order
 from .kernels.random_draws import MersenneTwister
+from .record import elementwise
 from .runtime import realize
 from .tensor import CPU, Tensor, check_device, from_array
 from .views import sizes_of
@@ -60,6 +65,13 @@ class Generator:
             raise TypeError("RNG state must be a torch.ByteTensor")
         self.draws.set_state(np.ascontiguousarray(state._array()))
         return self
+
+    def __reduce__(self):
+        return Generator, (self.device,), (self._seed, None, self.get_state())
+
+    def __setstate__(self, state) -> None:
+        self.manual_seed(state[0])
+        self.set_state(state[2])
 
 
 default_generator = Generator()
@@ -111,6 +123,16 @@ def _drawn(draw, shape, dtype: DType, generator=None, requires_grad: bool = Fals
         realize.capturing.draws.append(
             (out.storage, lambda: _tensor(values(), shape, dtype).storage.block))
     return out
+
+
+def in_memory_order(x: Tensor, draw) -> Tensor:
+    """draw(shape)'s numbers taken in the order in which x's elements lie in memory, as PyTorch
+    takes them for a tensor that is like x."""
+    if x.spec.contiguous:
+        return draw(tuple(x.shape))
+    order = dim_order(x.shape, (x.spec.strides,))[::-1]
+    drawn = draw(tuple(x.shape[d] for d in order))
+    return drawn.permute([order.index(d) for d in range(x.ndim)])
 
 
 def _tensor(values: np.ndarray, shape, dtype: DType, requires_grad: bool = False) -> Tensor:
@@ -243,13 +265,69 @@ def dropout_mask(shape, p: float, dtype: DType, generator=None) -> Tensor:
                   generator).div(1 - p)
 
 
+def _written(function):
+    """The function of random numbers with `out=`: drawn in its dtype and written to it."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def call(*args, out=None, **named):
+        if out is None:
+            return function(*args, **named)
+        if not isinstance(out, Tensor):
+            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+        if name == "multinomial" and out.dtype is not dt.int64:
+            raise RuntimeError("multinomial expects Long tensor out, got: "
+                               f"{_scalar_name(out.dtype)}")
+        given = named.get("dtype")
+        if name not in ("multinomial", "bernoulli"):
+            named["dtype"] = given or out.dtype
+        return filled_out(out, function(*args, **named), given)
+
+    return call
+
+
+rand, randn, randint, randperm = map(_written, (rand, randn, randint, randperm))
+normal, bernoulli, multinomial = map(_written, (normal, bernoulli, multinomial))
+
+
+# ── masks from counters ───────────────────────────────────────────────────────────────────────
+_STEPS: dict[tuple[int, int], Tensor] = {}
+
+
+def draw_key() -> Tensor:
+    """An odd number drawn from the default generator, for `kept`."""
+    return _drawn(lambda d: d.randint(1, -(1 << 63), (1 << 63) - 1, "int64") | 1, (), dt.int64)
+
+
+def kept(shape, p: float, key: Tensor) -> Tensor:
+    """True with probability 1 - p: a function of an element's place in the shape and of the key
+    alone, computed where it is used and by as many threads as there are."""
+    counter, step = None, 1
+    for d in range(len(shape) - 1, -1, -1):
+        places = _steps(shape[d], step).view(*[-1 if k == d else 1 for k in range(len(shape))])
+        counter = places if counter is None else counter + places
+        step *= shape[d]
+    counter = _steps(1, 1).view(()) if counter is None else counter
+    return elementwise(OPS["_kept"], counter, key, min(round(p * 2 ** 32), 2 ** 32))
+
+
+def _steps(count: int, step: int) -> Tensor:
+    """0, step, 2 step, …: kept for reuse."""
+    if (count, step) not in _STEPS:
+        if len(_STEPS) > 256:
+            _STEPS.clear()
+        _STEPS[count, step] = from_array(np.arange(count, dtype=np.int64) * step)
+    return _STEPS[count, step]
+
+
 # ── in-place draws ────────────────────────────────────────────────────────────────────────────
 def _inplace(draw):
     def method(self, *args, generator=None, **named):
         from .autograd.inplace import check_inplace
         check_inplace(self)
-        fresh = _drawn(lambda d: draw(d, self.numel(), self.dtype, *args, **named),
-                       tuple(self.shape), self.dtype, generator)
+        fresh = in_memory_order(self, lambda shape: _drawn(
+            lambda d: draw(d, self.numel(), self.dtype, *args, **named), shape, self.dtype,
+            generator))
         from .autograd.modes import no_grad
         with no_grad():
             return self.copy_(fresh)

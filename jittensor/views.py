@@ -6,6 +6,7 @@ from math import prod
 
 from .autograd.graph import attach_view, remember_view
 from .autograd.modes import modes, no_grad
+from .graph import dtypes as dt
 from .graph.node import Spec, spec_of
 from .graph.shapes import (
     contiguous_strides,
@@ -364,11 +365,19 @@ def narrow(input: Tensor, dim: int, start, length: int) -> Tensor:
     """`length` elements of a dim from `start`."""
     d = wrap_dim(dim, input.spec.ndim, scalar_ok=False)
     size = input.spec.shape[d]
-    start = int(start)
+    if isinstance(start, Tensor):
+        if start.ndim or start.dtype.category != dt.INT:
+            raise RuntimeError("start must be an 0-dim integral Tensor.")
+        start = start.item()
+    if not (hasattr(start, "__index__") and hasattr(length, "__index__")):
+        raise TypeError("narrow() received an invalid combination of arguments: 'start' and "
+                        f"'length' must be int, got {type(start).__name__} and "
+                        f"{type(length).__name__}")
+    start, length = start.__index__(), length.__index__()
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -size <= start <= size:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-size}, {size}], "
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], "
                          f"but got {start})")
     start += size if start < 0 else 0
     if start + length > size:
@@ -385,6 +394,11 @@ def as_strided(input: Tensor, size, stride, storage_offset: int | None = None) -
         raise RuntimeError("as_strided: Negative strides are not supported at the moment, got "
                            f"strides: {list(strides)}")
     offset = input.offset if storage_offset is None else int(storage_offset)
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and "
+                           f"strides={list(strides)}")
+    if offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {offset}")
     reach = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     have = input.storage.nbytes // input.spec.dtype.itemsize
     if 0 not in shape and (reach >= have or offset < 0):

@@ -16,6 +16,7 @@ class _Modes(threading.local):
     pack = None             # (pack hook, unpack hook) of saved tensors
     whole = True            # a backward that is running goes to all leaves
     pack_disabled = None    # the message when such hooks are forbidden
+    autocast = None         # the dtype of an autocast context that is on (see `amp`)
 
 
 class _Anomaly:

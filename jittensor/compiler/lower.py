@@ -85,6 +85,10 @@ class Launch:
     label: str = ""
     blas: bool = False     # calls the BLAS, whose own threads must be off
     after: int = 0
+    tail: Launch | None = None     # elementwise work that follows on what each item has written
+    run: int = 0           # elements next to each other that an item writes (the last may be short)
+    result: tuple = ()     # (memory, byte offset) where item 0 begins to write
+    walked: tuple = ()     # (memory, byte offset) of what a map reads in the order of its items
 
 
 class Lowering:
@@ -257,9 +261,21 @@ class Lowering:
         rows, cols = _product(sizes[:len(outer)]), _product(sizes[len(outer):])
         launch = Launch(nest, words, rows, 1, moved=moved,
                         origin=self.graph.entries[self.group.entries[-1]].origin)
+        if nest.kind == "map":
+            launch.walked = self._walked(outer)
         _share(launch, nest, sizes, rows, cols)
         launch.label = self._label()
         return launch
+
+    def _walked(self, outer) -> tuple:
+        """Where the operands begin whose elements are read one after the other."""
+        sizes, found = [_size(part) for part in outer], []
+        packed = [_product(sizes[k + 1:]) for k in range(len(sizes))]
+        for o in self.operands:
+            if "r" in o["mode"] and self._strides(o, outer) == packed:
+                place = o["place"]
+                found.append((place.memory, place.offset * o["dtype"].itemsize))
+        return tuple(found)
 
     def _label(self) -> str:
         names = [self.graph.entries[e].op.name for e in self.group.entries]

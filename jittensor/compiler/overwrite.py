@@ -29,6 +29,7 @@ def overwrite(graph: Graph) -> dict[int, int]:
             later = graph.entries[back]
             entry.base, entry.writes = later.base, entry.spec
             entry.out_offset, entry.out_slot = later.out_offset, later.out_slot
+            later.base = later.writes = None
             stands[back] = i
             continue
         source = entry.srcs[0]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from ..graph.ops import OPAQUE
+from .epilogue import followers, joined
 from .fuse import Fusion, fuse
 from .graph import Graph
 from .lower import Launch, Lowering
@@ -40,12 +41,18 @@ def make_plan(recorded: Graph, fusion_enabled: bool = True) -> Plan:
     memory = plan_memory(graph, fusion.groups)
     launches: list[Launch] = []
     scratch_end = memory.arena
-    after = groups_before(graph, fusion.groups, memory)
+    needs = groups_before(graph, fusion.groups, memory)
+    tails = followers(graph, fusion.groups, needs, memory) if fusion_enabled else {}
+    joined_groups: set[int] = set()
     ends: list[int] = []          # launches of the groups up to each one
     scratched = 0                 # launches up to the last that used the scratch memory
-    for group, needed in zip(fusion.groups, after, strict=True):
-        first = ends[needed - 1] if needed else 0
-        for launch in _launches(graph, group, memory):
+    for step, group in enumerate(fusion.groups):
+        first = ends[needs[step] - 1] if needs[step] else 0
+        made = [] if step in joined_groups else _launches(graph, group, memory)
+        if step in tails and joined(made, _launches(graph, fusion.groups[tails[step]], memory)[0]):
+            joined_groups.add(tails[step])
+            first = len(launches)         # whatever the epilogue needs ran before
+        for launch in made:
             launch.after = max(first, scratched if launch.scratch else 0)
             launches.append(launch)
             first = len(launches)
@@ -58,7 +65,7 @@ def make_plan(recorded: Graph, fusion_enabled: bool = True) -> Plan:
         root = graph.root(new)
         if recorded.entries[old].kept and root in memory.outputs:
             outputs[memory.outputs[root]] = (old, graph.entries[root].spec.nbytes)
-    for launch in launches:
+    for launch in (*launches, *[la.tail for la in launches if la.tail is not None]):
         launch.words = [_resolve(w, memory.arena) for w in launch.words]
     return Plan(launches, outputs, scratch_end, graph, fusion)
 

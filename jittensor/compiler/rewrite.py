@@ -18,8 +18,8 @@ def rewrite(graph: Graph) -> tuple[Graph, dict[int, int]]:
 
     Also returns where each live entry went.
     """
-    merge_updates(graph)
     stands = overwrite(graph)
+    merge_updates(graph)
     live = _live(graph)
     out = Graph(externals=graph.externals)
     moved: dict[int, int] = {}
@@ -55,7 +55,7 @@ def merge_updates(graph: Graph) -> None:
             if source >= 0:
                 readers.setdefault(source, []).append((i, k))
     for later in graph.entries:
-        if later.base is None or later.base < 0:
+        if later.base is None or later.base < 0 or later.op.overwrites:
             continue
         first = graph.entries[later.base]
         if first.writes is None or first.op.kind != ELEMENTWISE or not first.writes.dense or (

@@ -282,3 +282,12 @@ class StreamContext:
 def stream(stream: Any) -> StreamContext:
     """The context in which a stream is the current one."""
     return StreamContext(stream)
+
+
+def __getattr__(name: str) -> Any:
+    """`torch.cuda.amp`, imported when it is first looked at."""
+    if name == "amp":
+        from importlib import import_module
+
+        return import_module(f"{__name__}.amp")
+    raise AttributeError(f"module 'torch.cuda' has no attribute '{name}'")

@@ -28,6 +28,7 @@ from . import (
     sorting,
     splitting,
 )
+from .outputs import takes_out, with_out, with_outs  # noqa: F401
 
 FAMILIES = (_views, rows, arithmetic, activations, reductions, normalization, products, losses,
             joining, splitting, rearranging, scans, selection, sorting, extremes, norms,
@@ -40,7 +41,7 @@ UNLISTED = set("""
 INTERNAL = {"make_view", "sizes_of", "packed", "repack", "scatter_part", "gradient_rule",
             "with_gradient", "scatter_view", "view_dtype", "slice_dim", "into", "operand",
             "from_row", "title", "check_divisor", "no_bool_minus", "reduced_shape", "matmul_2d",
-            "realize_step", "nll", "scan", "vector_norm"}
+            "realize_step", "nll", "scan", "vector_norm", "picked"}
 
 
 def _public() -> dict:
@@ -81,9 +82,12 @@ def _named(function, name: str):
     return call
 
 
+_OUT_TOO = {"argsort", "histogram", "isin", "take"}
 _PUBLIC = {name: _named(value, RESULT_NAMES[name]) if name in RESULT_NAMES else value
            for name, value in _public().items()}
-globals().update(_PUBLIC)
+for _name, _value in _PUBLIC.items():      # methods have no out=
+    _out = takes_out(_value) or _name in _OUT_TOO or _name.endswith("_copy")
+    globals()[_name] = with_out(_value, _name) if _out else _value
 __all__ = sorted(name for name in _PUBLIC if not name.startswith(("_", "special_"))
                  and name not in INTERNAL | UNLISTED)
 METHODS = {name: value for name, value in _PUBLIC.items()

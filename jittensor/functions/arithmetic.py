@@ -10,9 +10,10 @@ from ..creation import arange
 from ..graph import dtypes as dt
 from ..graph.dtypes import Default
 from ..graph.ops import OPS
+from ..numeric import check_fits
 from ..record import elementwise as record
 from ..tensor import Tensor
-from .rows import ROWS, into, operand, title
+from .rows import ROWS, into, must_be_tensor, operand, title
 
 digamma, lgamma = ROWS["digamma"], ROWS["lgamma"]
 
@@ -50,6 +51,8 @@ def no_bool_minus(a, b) -> None:
 
 def rsub(input, other, *, alpha=1) -> Tensor:
     """other - alpha * input."""
+    must_be_tensor("rsub", "input", input)
+    other = operand(other, OPS["rsub"], "other")
     no_bool_minus(input, other)
     if alpha != 1:
         input = input * alpha
@@ -87,6 +90,8 @@ def check_divisor(a, b) -> None:
 def _dividing(name: str):
     def function(input, other, *, out=None) -> Tensor:
         other = operand(other, OPS[name], "other")
+        if name == "fmod" or not isinstance(other, Tensor):
+            must_be_tensor(name, "input", input)
         check_divisor(input, other)
         return into(out, record(OPS[name], input, other))
 
@@ -153,11 +158,21 @@ def addcdiv(input, tensor1, tensor2, *, value=1, out=None) -> Tensor:
 
 def lerp(input, end, weight, *, out=None) -> Tensor:
     """input + weight * (end - input)."""
-    for other in (end, weight):
-        if isinstance(other, Tensor) and other.dtype is not input.dtype:
-            raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype "
-                               f"{other.dtype}")
+    must_be_tensor("lerp", "input", input)
+    must_be_tensor("lerp", "end", end, 2)
+    check_lerp(input, end, weight)
     return into(out, record(OPS["lerp"], input, end, weight))
+
+
+def check_lerp(input: Tensor, end: Tensor, weight) -> None:
+    """PyTorch's errors for dtypes of `lerp`; a 0-d weight may have any."""
+    for value, name in ((end, "end"), (weight, "weight")):
+        if isinstance(value, Tensor) and value.dtype is not input.dtype and (
+                name == "end" or value.ndim):
+            raise RuntimeError(f"expected dtype {input.dtype.name} for `{name}` but got dtype "
+                               f"{value.dtype.name}")
+    if input.dtype.category < dt.FLOAT:
+        raise NotImplementedError(f'"lerp_kernel" not implemented for \'{title(input)}\'')
 
 
 def clamp(input, min=None, max=None, *, out=None) -> Tensor:
@@ -186,6 +201,10 @@ def masked_fill(input, mask, value) -> Tensor:
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got "
                            f"tensor with {value.ndim} dimension(s).")
+    if not isinstance(value, Tensor):
+        check_fits(value, input.dtype)
+    elif value.dtype.is_complex and not input.dtype.is_complex:
+        check_fits(value.item(), input.dtype)
     return record(OPS["masked_fill"], input.contiguous(), mask, value)
 
 
@@ -289,8 +308,17 @@ def heaviside(input, values, *, out=None) -> Tensor:
     return into(out, record(OPS["heaviside"], input, values))
 
 
+def _whole(function: str, arg: str, value, position: int) -> int:
+    """An int; TypeError in PyTorch's words for anything else."""
+    if isinstance(value, (bool, float, complex)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{function}(): argument '{arg}' (position {position}) must be int, not "
+                        f"{type(value).__name__}")
+    return value.__index__()
+
+
 def polygamma(n: int, input, *, out=None) -> Tensor:
     """The n-th derivative of digamma."""
+    n = _whole("polygamma", "n", n, 1)
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     return into(out, digamma(input) if n == 0 else record(OPS["_polygamma"], input, n))
@@ -299,6 +327,7 @@ def polygamma(n: int, input, *, out=None) -> Tensor:
 def mvlgamma(input, p: int, *, out=None) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension p:
     sum of lgamma(x - k / 2) over k < p, plus p (p - 1) / 4 log π."""
+    p = _whole("mvlgamma", "p", p, 2)
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     if input.dtype.category < dt.FLOAT:

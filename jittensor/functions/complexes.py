@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from ..graph import dtypes as dt
 from ..graph.node import spec_of
 from ..graph.ops import OPS
 from ..record import elementwise as record
 from ..tensor import Tensor, new_tensor
-from .rows import into, title
+from .rows import into, must_be_tensor, title
 
 
 def complex(real, imag, *, out: Tensor | None = None) -> Tensor:
     """real + i imag."""
-    if real.dtype is not imag.dtype:
-        raise RuntimeError(f"Expected object of scalar type {title(real)} but got scalar type "
-                           f"{title(imag)} for second argument")
-    if real.dtype.category != 2:
-        raise RuntimeError("Expected both inputs to be Half, Float or Double tensors but got "
-                           f"{title(real)} and {title(imag)}")
+    _check_parts("complex", {"real": real, "imag": imag})
     return into(out, record(OPS["_complex"], real, imag))
+
+
+def _check_parts(name: str, parts: dict) -> None:
+    """PyTorch's errors for parts of complex numbers."""
+    for position, (arg, value) in enumerate(parts.items(), 1):
+        must_be_tensor(name, arg, value, position)
+    a, b = parts.values()
+    floats = (dt.float16, dt.float32, dt.float64)
+    if a.dtype not in floats or b.dtype not in floats:
+        raise RuntimeError("Expected both inputs to be Half, Float or Double tensors but got "
+                           f"{title(a)} and {title(b)}")
+    if a.dtype is not b.dtype:
+        raise RuntimeError(f"Expected object of scalar type {title(a)} but got scalar type "
+                           f"{title(b)} for second argument")
 
 
 def polar(abs, angle, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers of a size and an angle (in radians)."""
+    _check_parts("polar", {"abs": abs, "angle": angle})
     return into(out, complex(abs * angle.cos(), abs * angle.sin()))
 
 

@@ -13,8 +13,8 @@ from ..record import apply
 from ..record import elementwise as record
 from ..tensor import Tensor
 from .reductions import amax, amin
-from .rows import into, title
-from .selection import gather
+from .rows import into, must_be_tensor, title
+from .selection import picked
 
 
 def _place(name: str, x: Tensor, d: int) -> Tensor:
@@ -60,6 +60,7 @@ def argmin(input, dim: int | None = None, keepdim: bool = False, *,
 
 def _extreme(name: str, input: Tensor, dim, keepdim: bool, out):
     kind = getattr(return_types, name)
+    must_be_tensor(name, "input", input)
     if isinstance(dim, Tensor):
         return into(out, record(OPS[name + "imum"], input, dim))
     if dim is None:
@@ -69,6 +70,9 @@ def _extreme(name: str, input: Tensor, dim, keepdim: bool, out):
                                "argument.")
         whole = amax if name == "max" else amin
         return into(out, relabel(whole(input), name.title() + "Backward1"))
+    if not hasattr(dim, "__index__"):
+        raise TypeError(f"{name}() received an invalid combination of arguments: 'dim' must be "
+                        f"int, not {type(dim).__name__}")
     d = wrap_dim(dim, input.ndim)
     if not input.ndim:
         results = input.clone(), views.reshape(_place("arg" + name, views.reshape(input, 1), 0),
@@ -76,7 +80,7 @@ def _extreme(name: str, input: Tensor, dim, keepdim: bool, out):
     else:
         _not_empty(name, input, d)
         index = _place("arg" + name, input, d)
-        values = gather(input, d, index)
+        values = picked(input, d, index)
         results = (values, index) if keepdim else (views.squeeze(values, d),
                                                    views.squeeze(index, d))
     relabel(results[0], name.title() + "Backward0")

@@ -11,7 +11,7 @@ from ..graph.ops import OPS
 from ..graph.shapes import contiguous_strides, wrap_dim
 from ..record import cast, write
 from ..tensor import Tensor
-from .rows import into
+from .rows import into, title
 from .rules import gradient_rule, with_gradient
 
 
@@ -230,8 +230,20 @@ def repeat_interleave(input, repeats=None, dim: int | None = None, *,
 
     from ..indexing import index_select
     from ..tensor import from_array
+    given = input if repeats is None else repeats
+    if isinstance(given, Tensor):
+        if given.dtype not in (dt.int64, dt.int32):
+            raise NotImplementedError(f'"repeat_interleave_cpu" not implemented for '
+                                      f"'{title(given)}'")
+        if given.ndim > 1:
+            raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
+        if given.numel() and int(given._array().min()) < 0:
+            raise RuntimeError("repeats can not be negative")
+    elif given < 0:
+        raise RuntimeError("repeats must be non-negative")
     if repeats is None:
         counts = input._array().reshape(-1)
+        _check_total(output_size, counts.sum())
         return from_array(np.repeat(np.arange(counts.size), counts).astype(
             input.dtype.numpy), input.dtype)
     if dim is None:
@@ -244,10 +256,15 @@ def repeat_interleave(input, repeats=None, dim: int | None = None, *,
     if counts.size not in (1, size):
         raise RuntimeError("repeats must have the same size as input along dim, but got "
                            f"repeats.size(0) = {counts.size} and input.size({d}) = {size}")
-    if (counts < 0).any():
-        raise RuntimeError("repeats can not be negative")
     index = np.repeat(np.arange(size), np.broadcast_to(counts, (size,)))
+    _check_total(output_size, index.size)
     return index_select(input, d, from_array(index))
+
+
+def _check_total(output_size: int | None, total: int) -> None:
+    if output_size is not None and output_size != total:
+        raise RuntimeError("repeat_interleave: allocated size does not match required size, "
+                           f"expected {total} but got {output_size}")
 
 
 # ── grids ─────────────────────────────────────────────────────────────────────────────────────

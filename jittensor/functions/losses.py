@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import views
 from ..bounds import value_range
+from ..config import config
 from ..creation import zeros
 from ..graph import dtypes as dt
 from ..graph.dtypes import DType
@@ -39,6 +40,9 @@ def _check_rows(index: Tensor, count: int) -> None:
         return
     if realize.capturing is not None:
         realize.capturing.checks.append((index, lambda x: _check_rows(x, count)))
+    bounds = value_range(index)
+    if bounds is not None and bounds[0] >= 0 and bounds[1] < count:
+        return
     values = index._array()
     if values.min() < 0 or values.max() >= count:
         raise IndexError("index out of range in self")
@@ -81,9 +85,11 @@ def nll_loss(input, target, weight=None, reduction: str = "mean",
                              f"batch_size ({target.shape[0]}).")
         raise RuntimeError(f"Expected target size {[input.shape[0], *input.shape[2:]]}, got "
                            f"{list(target.shape)}")
-    if target.dtype not in (dt.int64, dt.uint8, dt.int32):
+    if target.dtype not in (dt.int64, dt.uint8):
         raise RuntimeError("expected target dtype to be Long or Byte, but got "
                            f"{title(target)}")
+    if input.ndim > 2 and target.dtype is dt.uint8:
+        raise RuntimeError("expected scalar type Long but found Byte")
     last = input if input.ndim <= 2 else views.movedim(input, 1, -1)
     classes = last.shape[-1]
     if weight is not None and tuple(weight.shape) != (classes,):
@@ -141,6 +147,16 @@ def _places(count: int, dtype: DType) -> Tensor:
     return _PLACES[key]
 
 
+def _dropped(x: Tensor, p: float, key: Tensor) -> Tensor:
+    from ..random import kept
+    return x * kept(x.shape, p, key) * (1 / (1 - p))
+
+
+# the mask is computed again rather than kept
+_FAST_DROPOUT = gradient_rule("fast_dropout", lambda node, grad: [_dropped(grad, *node.attrs)],
+                              grad_name="NativeDropoutBackward0")
+
+
 def dropout(input, p: float = 0.5, training: bool = True) -> Tensor:
     """In training, zeroes elements with probability p and scales the rest by 1 / (1 - p)."""
     if not 0 <= p <= 1:
@@ -149,5 +165,8 @@ def dropout(input, p: float = 0.5, training: bool = True) -> Tensor:
         return input
     if p == 1:
         return input * zeros(input.shape, dtype=input.dtype)
-    from ..random import dropout_mask
-    return input * dropout_mask(input.shape, p, input.dtype)
+    from ..random import draw_key, dropout_mask, in_memory_order
+    if config.fast_dropout:
+        key = draw_key()
+        return with_gradient(_FAST_DROPOUT, lambda: _dropped(input, p, key), (input,), (p, key))
+    return input * in_memory_order(input, lambda shape: dropout_mask(shape, p, input.dtype))

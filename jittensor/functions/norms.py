@@ -206,6 +206,9 @@ def cov(input, *, correction: int = 1, fweights=None, aweights=None) -> Tensor:
     if aweights is not None and aweights.dtype.category != dt.FLOAT:
         raise RuntimeError("cov(): expected aweights to have floating point dtype but got aweights "
                            f"with {title(aweights)} dtype")
+    for value, name in ((fweights, "fweights"), (aweights, "aweights")):
+        if value is not None and bool((value < 0).any()):
+            raise RuntimeError(f"cov(): {name} cannot be negative")
     x = views.reshape(input, 1, -1) if input.ndim < 2 else input
     weights = None
     if fweights is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..creation import as_tensor
+from ..creation import as_tensor, resize_output
 from ..graph import composites, elementwise, reductions  # noqa: F401  (fill the tables)
 from ..graph.ops import ELEMENTWISE, OPS, Op
 from ..record import elementwise as record
@@ -16,12 +16,14 @@ def into(out: Tensor | None, result: Tensor) -> Tensor:
     """`result`, or `out` with the result written to it (resized when its shape differs)."""
     if out is None:
         return result
+    if not isinstance(out, Tensor):
+        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
     if result.dtype.category > out.dtype.category:
         from ..graph.ops import _scalar_name
         raise RuntimeError(f"result type {_scalar_name(result.dtype)} can't be cast to the desired "
                            f"output type {_scalar_name(out.dtype)}")
     if out.shape != result.shape:
-        out.resize_(result.shape)
+        resize_output(out, result.shape)
     write(out, OPS["cast"], result)
     return out
 
@@ -33,6 +35,13 @@ def operand(value, op: Op, arg: str):
     if hasattr(value, "item") and hasattr(value, "dtype"):
         return value.item() if getattr(value, "ndim", 0) == 0 else as_tensor(value)
     raise TypeError(f"{op.name}(): argument '{arg}' must be Tensor, not {type(value).__name__}")
+
+
+def must_be_tensor(function: str, arg: str, value, position: int = 1) -> None:
+    """TypeError in PyTorch's words unless a value is a tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{function}(): argument '{arg}' (position {position}) must be Tensor, not "
+                        f"{type(value).__name__}")
 
 
 # a number may stand before a tensor in these

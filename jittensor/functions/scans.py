@@ -55,8 +55,8 @@ def _running(name: str, input: Tensor, dim: int):
         return input.clone(), zeros((), dtype=dt.int64)
     x = input.contiguous()
     index = apply(f"_{name}_index", (x,), (d,), spec=lambda: spec_of(dt.int64, x.shape))
-    from .selection import gather
-    return gather(input, d, index), index
+    from .selection import picked
+    return picked(input, d, index), index
 
 
 def cummax(input, dim: int, *, out=None):

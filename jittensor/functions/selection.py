@@ -18,30 +18,26 @@ from ..kernels import along as _kernels  # noqa: F401  (fills the table of opaqu
 from ..record import apply, cast
 from ..record import elementwise as record
 from ..tensor import Tensor, from_array
-from .rows import into, title
+from .rows import into, must_be_tensor, title
 from .rules import gradient_rule, with_gradient
 
 
 # ── gather and scatter ────────────────────────────────────────────────────────────────────────
 def _check_index(name: str, index: Tensor, x: Tensor, d: int, others: bool = True) -> Tensor:
     """An int64 index of x's rank, in range; PyTorch's errors."""
+    must_be_tensor(name, "index", index, 3)
     if index.dtype not in (dt.int64, dt.int32) and index.numel():
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index")
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     if max(index.ndim, 1) != max(x.ndim, 1) and index.numel():
-        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
+        raise RuntimeError("Index tensor must have the same number of dimensions as "
+                           f"{'input' if name == 'gather' else 'self'} tensor")
     if others and index.numel() and index.ndim:
         for k in range(x.ndim):
             if k != d and index.shape[k] > x.shape[k]:
                 raise RuntimeError(
                     f"Size does not match at dimension {k} expected index {list(index.shape)} to "
                     f"be no larger than self {list(x.shape)} apart from dimension {d}")
-    if index.numel():
-        values = index._array()
-        size = x.shape[d] if x.ndim else 1
-        low, high = int(values.min()), int(values.max())
-        if low < 0 or high >= size:
-            raise RuntimeError(f"index {low if low < 0 else high} is out of bounds for dimension "
-                               f"{d} with size {size}")
+    indexing.check_range(index, x.shape[d] if x.ndim else 1, d, RuntimeError, wraps=False)
     return index if index.dtype is dt.int64 else index.to(dt.int64)
 
 
@@ -57,23 +53,26 @@ def gather(input, dim: int, index, *, sparse_grad: bool = False,
            out: Tensor | None = None) -> Tensor:
     """Elements of a dim picked by an index for each element of the result."""
     d = wrap_dim(dim, input.ndim)
-    index = _check_index("gather", index, input, d)
+    return into(out, picked(input, d, _check_index("gather", index, input, d)))
+
+
+def picked(input: Tensor, d: int, index: Tensor) -> Tensor:
+    """`gather` with an int64 index that is known to be in range."""
     if not input.ndim or not index.ndim:
-        picked = gather(views.reshape(input, 1) if not input.ndim else input, 0,
-                        views.reshape(index, 1) if not index.ndim else index)
-        return into(out, views.reshape(picked, index.shape))
+        got = picked(views.reshape(input, 1) if not input.ndim else input, 0,
+                     views.reshape(index, 1) if not index.ndim else index)
+        return views.reshape(got, index.shape)
     if not index.numel():
-        return into(out, zeros(index.shape, dtype=input.dtype) + input.sum() * 0)
+        return zeros(index.shape, dtype=input.dtype) + input.sum() * 0
     x = _fitted(input, index.shape, d).contiguous()
     index = index.contiguous()
-    return into(out, apply("gather", (x, index), (d,),
-                           spec=lambda: spec_of(x.dtype, index.shape)))
+    return apply("gather", (x, index), (d,), spec=lambda: spec_of(x.dtype, index.shape))
 
 
 def take_along_dim(input, indices, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
     """`gather` with the other dims broadcast; over the flattened input without a dim."""
+    must_be_tensor("take_along_dim", "indices", indices, 2)
     if dim is None:
-        indices = (indices < 0) * input.numel() + indices
         return into(out, gather(views.reshape(input, -1), 0, views.reshape(indices, -1)))
     if indices.dtype not in (dt.int64, dt.int32):
         raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got "
@@ -83,7 +82,7 @@ def take_along_dim(input, indices, dim: int | None = None, *, out: Tensor | None
                            f"of dimensions, but got {input.ndim} dimensions for input, and "
                            f"{indices.ndim} dimensions for indices")
     d = wrap_dim(dim, input.ndim)
-    indices = (indices < 0) * input.shape[d] + indices
+    indices = indices.remainder(max(1, input.shape[d] if input.ndim else 1))
     a, b = list(input.shape), list(indices.shape)
     a[d] = b[d] = 1
     shape = list(broadcast_shapes(a, b))
@@ -294,6 +293,20 @@ def index_reduce(input, dim: int, index, source, reduce: str, *, include_self: b
     if index.ndim > 1:
         raise IndexError("index_reduce_(): Index is supposed to be a vector, but got dim: "
                          f"{index.ndim}")
+    if index.dtype not in (dt.int64, dt.int32):
+        raise RuntimeError("index_reduce_(): Expected dtype int32/int64 for index but got: "
+                           f"{title(index)}")
+    if input.dtype is not source.dtype:
+        raise RuntimeError(f"index_reduce_(): self ({title(input)}) and source ({title(source)}) "
+                           "must have the same scalar type")
+    d = wrap_dim(dim, input.ndim)
+    rows = source.shape[d] if source.ndim else 1
+    if index.numel() != rows:
+        raise RuntimeError(f"index_reduce_(): Number of indices ({index.numel()}) should be equal "
+                           f"to source.size(dim): ({rows}), for dim: {d}")
+    indexing.check_slices(input, source, d)
+    indexing.check_range(index, input.shape[d] if input.ndim else 1, d, wraps=False,
+                         text="index out of range in self")
     return into(out, scatter_reduce(input, dim, _spread(input, dim, index, source), source, reduce,
                                     include_self=include_self))
 
@@ -309,8 +322,15 @@ def _spread(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
 
 def index_fill(input, dim: int, index, value) -> Tensor:
     """A copy with `value` in the slices of a dim that a vector names."""
+    must_be_tensor("index_fill", "index", index, 2)
+    if index.dtype is not dt.int64:
+        raise IndexError("index_fill_(): Expected dtype int64 for index.")
     if index.ndim > 1:
         raise RuntimeError("Index has to be a vector/scalar")
+    if not input.dtype.is_complex and (isinstance(value, complex) or isinstance(
+            value, Tensor) and value.dtype.is_complex):
+        raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not "
+                           "supported")
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError("index_fill_ only supports a 0-dimensional value tensor, but got tensor "
                            f"with {value.ndim} dimension(s).")
@@ -332,6 +352,8 @@ def nonzero(input, *, as_tuple: bool = False, out: Tensor | None = None):
     found = np.nonzero(values.reshape(1) if as_tuple and not input.ndim else values) if (
         as_tuple or input.ndim) else None
     if as_tuple:
+        if out is not None:
+            raise RuntimeError("nonzero does not support the out kwarg when as_tuple is True")
         return tuple(from_array(f) for f in found)
     if found is None:
         return into(out, from_array(np.zeros((int(values != 0), 0), np.int64)))
@@ -350,7 +372,7 @@ def masked_select(input, mask, *, out: Tensor | None = None) -> Tensor:
     shape = broadcast_shapes(input.shape, mask.shape)
     x, m = views.expand(input, *shape), views.expand(mask, *shape)
     index = from_array(np.flatnonzero(m._array()))
-    return into(out, indexing.index_select(views.reshape(x, -1), 0, index))
+    return into(out, indexing.select_rows(views.reshape(x, -1), 0, index))
 
 
 def masked_scatter(input, mask, source) -> Tensor:
@@ -369,7 +391,7 @@ def masked_scatter(input, mask, source) -> Tensor:
                            f"{source.numel()} to be at least the number of ones in mask "
                            f"{places.size}")
     values = views.narrow(views.reshape(source, -1), 0, 0, places.size)
-    got = indexing.index_copy(views.reshape(x, -1), 0, from_array(places), values)
+    got = indexing.copy_rows(views.reshape(x, -1), 0, from_array(places), values)
     return views.reshape(got, shape)
 
 
@@ -380,30 +402,30 @@ def take(input, index) -> Tensor:
     if not input.numel() and index.numel():
         raise IndexError("take(): tried to take from an empty tensor")
     _check_flat(index, input.numel())
-    got = indexing.index_select(views.reshape(input, -1), 0, views.reshape(index, -1))
+    got = indexing.select_rows(views.reshape(input, -1), 0, views.reshape(index, -1))
     return views.reshape(got, index.shape)
 
 
 def _check_flat(index: Tensor, size: int) -> None:
-    if index.numel():
-        values = index._array()
-        low, high = int(values.min()), int(values.max())
-        if low < -size or high >= size:
-            raise IndexError(f"out of range: tried to access index {low if low < -size else high} "
-                             f"on a tensor of {size} elements.")
+    indexing.check_range(index, size, 0, text="out of range: tried to access index {bad} on a "
+                         "tensor of {size} elements.")
 
 
 def put(input, index, source, accumulate: bool = False) -> Tensor:
     """A copy with `source` at places of the flattened tensor (added with `accumulate`)."""
+    if index.dtype is not dt.int64:
+        raise RuntimeError(f"put_(): Expected a long tensor for index, but got {title(index)}")
     if index.numel() != source.numel():
-        raise RuntimeError(f"put_(): Expected source and index to have the same number of elements,"
+        raise IndexError(f"put_(): Expected source and index to have the same number of elements,"
                            f" but got source.numel() = {source.numel()}, index.numel() = "
                            f"{index.numel()}")
     if input.dtype is not source.dtype:
         raise RuntimeError(f"put_(): self and source expected to have the same dtype, but got self."
                            f"dtype = {title(input)} and source.dtype = {title(source)}")
+    if not input.numel() and index.numel():
+        raise IndexError("put_(): Tried to put elements into an empty tensor")
     _check_flat(index, input.numel())
-    write = indexing.index_add if accumulate else indexing.index_copy
+    write = indexing.add_rows if accumulate else indexing.copy_rows
     if not index.numel():
         return input.clone()
     got = write(views.reshape(input, -1), 0, views.reshape(index, -1), views.reshape(source, -1))

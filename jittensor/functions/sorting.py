@@ -1,7 +1,7 @@
 """Order: a tensor in, sorted values, ranks, quantiles, distinct values or counts out.
 
-The ranks are found by NumPy when the function is called (it realizes its input); values are then
-gathered, so that they are recorded and have gradients.
+Orders and selections are recorded as indices, by which the values are picked, so that they have
+gradients. Distinct values, places and counts are found by NumPy when the function is called.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from .. import return_types, views
-from ..creation import full
+from ..creation import full, zeros
 from ..graph import dtypes as dt
+from ..graph.node import spec_of
 from ..graph.shapes import wrap_dim
-from ..record import cast
+from ..indexing import check_range
+from ..kernels import sorting as _kernels  # noqa: F401  (fills the table of opaque operators)
+from ..kernels.selecting import MOST
+from ..record import apply, cast
 from ..tensor import Tensor, from_array
-from .rows import into
-from .selection import gather
+from .rows import into, title
+from .selection import gather, picked
 
 
 def _values(x: Tensor) -> np.ndarray:
@@ -23,22 +27,23 @@ def _values(x: Tensor) -> np.ndarray:
     return values.astype(np.float32) if x.dtype is dt.bfloat16 else values
 
 
-def _ranks(values: np.ndarray, axis: int, descending: bool) -> np.ndarray:
-    """Stable ranks, NaN as the largest."""
-    if not descending:
-        return np.argsort(values, axis=axis, kind="stable")
-    back = np.flip(values, axis)
-    order = np.argsort(back, axis=axis, kind="stable")
-    return np.flip(values.shape[axis] - 1 - order, axis)
+def _index(name: str, x: Tensor, d: int, attrs: tuple, size: int) -> Tensor:
+    """What an operator on the rows of the last dim says of dim d: `size` int64 indices a row."""
+    if x.dtype.is_complex:
+        raise RuntimeError("Sort does not support complex dtypes on CPU")
+    if not x.ndim:
+        return zeros((), dtype=dt.int64)
+    last = d == x.ndim - 1
+    rows = (x if last else views.movedim(x.detach(), d, -1)).contiguous()
+    index = apply(name, (rows,), attrs,
+                  spec=lambda: spec_of(dt.int64, (*rows.shape[:-1], size)))
+    return index if last else views.movedim(index, -1, d).contiguous()
 
 
 def _order(input: Tensor, dim: int, descending: bool) -> Tensor:
-    if input.dtype.is_complex:
-        raise RuntimeError("Sort does not support complex dtypes on CPU")
-    values = _values(input)
-    if not input.ndim:
-        return from_array(np.zeros((), np.int64))
-    return from_array(np.ascontiguousarray(_ranks(values, dim, descending).astype(np.int64)))
+    """Stable order along a dim, NaN as the largest."""
+    return _index("_sort_index", input, dim, (bool(descending),),
+                  input.shape[dim] if input.ndim else 1)
 
 
 def _outs(out, results):
@@ -58,7 +63,7 @@ def sort(input, dim: int = -1, descending: bool = False, stable: bool = False, *
     """(values in order along a dim, their indices); equal values keep their order."""
     d = wrap_dim(dim, input.ndim)
     index = _order(input, d, descending)
-    got = _like(input, gather(input, d, index)), _like(input, index)
+    got = _like(input, picked(input, d, index)), _like(input, index)
     return return_types.sort(*_outs(out, got))
 
 
@@ -78,12 +83,13 @@ def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
     size = input.shape[d] if input.ndim else 1
     if not 0 <= k <= size:
         raise RuntimeError("selected index k out of range")
-    index = _order(input, d, largest)
-    if input.ndim:
-        index = views.narrow(index, d, 0, k).contiguous()
-    elif not k:
-        index = from_array(np.zeros(0, np.int64))
-    return return_types.topk(*_outs(out, (gather(input, d, index), index)))
+    if not input.ndim:
+        index = zeros(() if k else (0,), dtype=dt.int64)
+    elif 0 < k <= min(MOST, size // 4):
+        index = _index("_top_index", input, d, (k, bool(largest)), k)
+    else:
+        index = views.narrow(_order(input, d, largest), d, 0, k).contiguous()
+    return return_types.topk(*_outs(out, (picked(input, d, index), index)))
 
 
 def kthvalue(input, k: int, dim: int = -1, keepdim: bool = False, *, out=None):
@@ -92,59 +98,38 @@ def kthvalue(input, k: int, dim: int = -1, keepdim: bool = False, *, out=None):
     size = input.shape[d] if input.ndim else 1
     if not 1 <= k <= size:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}")
-    index = _order(input, d, False)
-    if input.ndim:
-        index = views.narrow(index, d, k - 1, 1).contiguous()
+    index = _index("_kth_index", input, d, ("kth", k), 1)
     return return_types.kthvalue(*_outs(out, _at(input, d, index, keepdim)))
 
 
 def _at(x: Tensor, d: int, index: Tensor, keepdim: bool) -> tuple[Tensor, Tensor]:
-    values = gather(x, d, index)
+    values = picked(x, d, index)
     if x.ndim and not keepdim:
         return views.squeeze(values, d), views.squeeze(index, d)
     return values, index
 
 
-def _median(name: str, input: Tensor, dim, keepdim: bool, skip_nan: bool):
+def _median(name: str, input: Tensor, dim, keepdim: bool):
     if dim is None:
         flat = views.reshape(input, -1)
         if not flat.numel():
             return full((), float("nan"), dtype=input.dtype)
-        return _middle(flat, 0, False, skip_nan)[0]
+        return _at(flat, 0, _index("_kth_index", flat, 0, (name, 0), 1), False)[0]
     d = wrap_dim(dim, input.ndim)
     if input.ndim and input.shape[d] == 0:
         raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
-    return _middle(input, d, keepdim, skip_nan)
-
-
-def _middle(x: Tensor, d: int, keepdim: bool, skip_nan: bool) -> tuple[Tensor, Tensor]:
-    order = _order(x, d, False)
-    if not x.ndim:
-        return _at(x, d, order, keepdim)
-    values = _values(x)
-    lost = np.isnan(values) if x.dtype.is_floating_point else np.zeros(values.shape, bool)
-    many = lost.sum(d, keepdims=True)
-    size = values.shape[d]
-    if skip_nan:
-        rank = np.maximum(size - many - 1, 0) // 2
-    else:
-        first = np.argmax(lost, d)
-        rank = np.full(many.shape, (size - 1) // 2)
-    index = np.take_along_axis(order._array(), rank, d)
-    if not skip_nan:
-        index = np.where(many > 0, np.expand_dims(first, d), index)
-    return _at(x, d, from_array(np.ascontiguousarray(index.astype(np.int64))), keepdim)
+    return _at(input, d, _index("_kth_index", input, d, (name, 0), 1), keepdim)
 
 
 def median(input, dim: int | None = None, keepdim: bool = False, *, out=None):
     """The lower median of all elements, or (medians, indices) of a dim; NaN wins."""
-    got = _median("median", input, dim, keepdim, False)
+    got = _median("median", input, dim, keepdim)
     return into(out, got) if dim is None else return_types.median(*_outs(out, got))
 
 
 def nanmedian(input, dim: int | None = None, keepdim: bool = False, *, out=None):
     """`median` without the NaNs."""
-    got = _median("nanmedian", input, dim, keepdim, True)
+    got = _median("nanmedian", input, dim, keepdim)
     return into(out, got) if dim is None else return_types.nanmedian(*_outs(out, got))
 
 
@@ -153,13 +138,13 @@ def mode(input, dim: int = -1, keepdim: bool = False, *, out=None):
     d = wrap_dim(dim, input.ndim)
     if not input.ndim:
         return return_types.mode(input.clone(), from_array(np.zeros((), np.int64)))
-    values = np.moveaxis(_values(input), d, -1)
-    index = np.zeros(values.shape[:-1], np.int64)
-    for place in np.ndindex(index.shape):
-        row = values[place]
-        distinct, counts = np.unique(row, return_counts=True)
-        index[place] = np.flatnonzero(row == distinct[counts.argmax()])[-1]
-    index = from_array(np.ascontiguousarray(np.expand_dims(index, d)))
+    order = np.moveaxis(_order(input, d, False)._array(), d, -1)
+    values = np.take_along_axis(np.moveaxis(_values(input), d, -1), order, -1)
+    place = np.broadcast_to(np.arange(values.shape[-1]), values.shape)
+    first = np.maximum.accumulate(np.where(_new(values), place, 0), -1)
+    longest = np.expand_dims(np.argmax(place - first, -1), -1)   # the end of the first such run
+    index = np.moveaxis(np.take_along_axis(order, longest, -1), -1, d)
+    index = from_array(np.ascontiguousarray(index))
     return return_types.mode(*_outs(out, _at(input, d, index, keepdim)))
 
 
@@ -226,9 +211,8 @@ def unique(input, sorted: bool = True, return_inverse: bool = False, return_coun
     which one it is, and how often each occurs."""
     values = _values(input)
     if dim is None:
-        found, inverse, counts = np.unique(values.reshape(-1), return_inverse=True,
-                                           return_counts=True, equal_nan=False)
-        inverse = inverse.reshape(values.shape)
+        found, inverse, counts = _unique_elements(views.reshape(input, -1), return_inverse)
+        inverse = inverse.reshape(values.shape if return_inverse else -1)
     else:
         d = wrap_dim(dim, input.ndim)
         if not values.size and values.shape[d]:
@@ -239,6 +223,27 @@ def unique(input, sorted: bool = True, return_inverse: bool = False, return_coun
         inverse = inverse.reshape(-1)
     inverse = np.asarray(inverse)
     return _distinct(input, found, inverse, counts, return_inverse, return_counts)
+
+
+def _new(values: np.ndarray) -> np.ndarray:
+    """Where the elements of the last dim differ from the ones before them."""
+    new = np.ones(values.shape, bool)
+    np.not_equal(values[..., 1:], values[..., :-1], out=new[..., 1:])
+    return new
+
+
+def _unique_elements(x: Tensor, inverted: bool) -> tuple:
+    """(distinct values of a vector in order, which one each element is if that is wanted, how
+    often each occurs)."""
+    if x.dtype.is_complex:
+        return np.unique(_values(x), return_inverse=True, return_counts=True, equal_nan=False)
+    ordered, order = sort(x, 0)
+    values = _values(ordered)
+    new = _new(values)
+    inverse = np.empty(values.shape if inverted else 0, np.int64)
+    if inverted:
+        inverse[order._array()] = np.cumsum(new) - 1
+    return values[new], inverse, np.diff(np.append(np.flatnonzero(new), values.size))
 
 
 def _distinct(input, found, inverse, counts, return_inverse: bool, return_counts: bool):
@@ -284,6 +289,7 @@ def searchsorted(sorted_sequence, input, *, out_int32: bool = False, right: bool
     values = np.asarray(input) if not isinstance(input, Tensor) else _values(input)
     rows = _values(sorted_sequence)
     if sorter is not None:
+        _check_sorter(sorter, sorted_sequence)
         rows = np.take_along_axis(rows, sorter._array(), -1)
     kind = np.int32 if out_int32 else np.int64
     if rows.ndim == 1:
@@ -298,6 +304,19 @@ def searchsorted(sorted_sequence, input, *, out_int32: bool = False, right: bool
         for place in np.ndindex(values.shape[:-1]):
             got[place] = np.searchsorted(rows[place], values[place], side)
     return into(out, from_array(np.asarray(got).astype(kind)))
+
+
+def _check_sorter(sorter: Tensor, sequence: Tensor) -> None:
+    """PyTorch's errors for an order that is not one of the rows' places."""
+    if sorter.dtype is not dt.int64:
+        raise RuntimeError("torch.searchsorted(): sorter must be a tensor of long dtype but got "
+                           f"dtype {title(sorter)}")
+    if sorter.shape != sequence.shape:
+        raise RuntimeError("torch.searchsorted(): boundary and sorter must have the same size, but "
+                           f"got boundary tensor {list(sequence.shape)} and got sorter tensor "
+                           f"{list(sorter.shape)}")
+    check_range(sorter, sequence.shape[-1], -1, RuntimeError, wraps=False,
+                text="torch.searchsorted(): sorter index out of range")
 
 
 def bucketize(input, boundaries, *, out_int32: bool = False, right: bool = False,

@@ -68,6 +68,21 @@ def _softmax_backward(node, grad):
 composite("softmax", _softmax, _softmax_backward, saves=("result",))
 
 
+def _safe_softmax(b, x, dim, dtype):
+    x = b.cast(x, dtype.compute)
+    top = b.reduce("amax", x, (dim,), True)
+    # A row of nothing but -inf has no shares to give: zeros, not nan.
+    held = b.map("where", b.map("eq", top, float("-inf")), 0.0, top)
+    e = b.map("exp", b.map("sub", x, held.expand(x.spec.shape)))
+    total = b.reduce("sum", e, (dim,), True)
+    total = b.map("where", b.map("eq", total, 0.0), 1.0, total)
+    return b.cast(b.map("div", e, total.expand(x.spec.shape)), dtype)
+
+
+composite("_safe_softmax", _safe_softmax, _softmax_backward, saves=("result",),
+          grad_name="SafeSoftmaxBackward0")
+
+
 def _softmax_grad(b, grad, y, dim):
     product = b.map("mul", grad, y)
     total = b.reduce("sum", product, (dim,), True)

@@ -51,6 +51,7 @@ class Op:
     backward: Callable | None = None  # composite and opaque: gradient as a function
     combine: str = ""                # reduction: the name of its combining function
     saves: frozenset = frozenset()   # composite, opaque: operands (and 'result') backward reads
+    overwrites: bool = False         # opaque: may write its result over its first operand
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
@@ -68,13 +69,14 @@ def register(op: Op) -> Op:
 
 
 def composite(name: str, expand: Callable, backward: Callable | None = None, *, saves=(),
-              grad_name: str = "", kind: str = COMPOSITE) -> Op:
+              grad_name: str = "", kind: str = COMPOSITE, overwrites: bool = False) -> Op:
     """Adds an operator that the compiler spells out as primitives (`expand(builder, *inputs,
     *attrs)`), or an opaque one (`expand(graph, entry, place)` gives its launches).
 
     `backward(node, grad)` gives a gradient for each operand.
     """
-    op = Op(name, kind, expand=expand, backward=backward, saves=frozenset(saves))
+    op = Op(name, kind, expand=expand, backward=backward, saves=frozenset(saves),
+            overwrites=overwrites)
     op.grad_name = grad_name or _camel(name) + "Backward0"
     return register(op)
 

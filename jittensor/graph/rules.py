@@ -27,6 +27,8 @@ def elementwise_rule(op: Op, operands: tuple, result_dtype: dt.DType | None = No
                            f"{operands[1].dtype.name}")
     if result_dtype is not None:
         result = result_dtype
+    if compute.itemsize == 2 and op.name in KEPT and _is_wide_number(operands):
+        compute = dt.float32
     tensors = [o for o in operands if o.__class__ is Spec]
     shape = broadcast_shapes(*[t.shape for t in tensors])
     device = tensors[0].device
@@ -41,6 +43,17 @@ def elementwise_rule(op: Op, operands: tuple, result_dtype: dt.DType | None = No
     pattern = "".join("t" if o.__class__ is Spec else "s" for o in operands)
     slots = "".join(_slot(o) for o in operands if o.__class__ is not Spec)
     return Rule(op, reads, spec_of(result, shape, strides, device), (pattern, compute), slots)
+
+
+# PyTorch's CPU kernels of these read a 0-d second operand as float32 beside 16-bit floats
+KEPT = ("mul", "div", "floor_divide")
+
+
+def _is_wide_number(operands: tuple) -> bool:
+    first, second = operands[:2]
+    return (first.__class__ is Spec and second.__class__ is Spec and not second.ndim
+            and first.ndim > 0 and first.dtype.itemsize == 2 and second.dtype.category == dt.FLOAT
+            and second.dtype.itemsize > 2)
 
 
 def _slot(kind: type) -> str:

@@ -1,8 +1,9 @@
 """Gather and scatter along a dim with an index for every element: opaque entries in, launches out.
 
 `gather`: out[l, i, c] = x[l, index[l, i, c], c]. `scatter_<mode>`: out = x, then
-out[l, index[l, i, c], c] becomes `mode` of itself and values[l, i, c], in the order of i; columns
-and leading dims are shared among threads, so that the result does not depend on their number.
+out[l, index[l, i, c], c] becomes `mode` of itself and values[l, i, c], in the order of i. Columns
+and leading dims (or ranges of rows) are shared among threads, so that the result does not depend
+on their number. Where nobody needs x any more, out is x's own memory.
 Operands are contiguous; indices are checked before they are recorded.
 """
 
@@ -10,7 +11,17 @@ from __future__ import annotations
 
 from ..compiler.lower import Launch
 from ..graph.ops import OPAQUE, composite
-from .gather import BLOCK, GATHER_COPY, _address, _split
+from .gather import (
+    BLOCK,
+    MODES,
+    _address,
+    _split,
+    copied,
+    joining,
+    line_launch,
+    parts_launch,
+    places_of,
+)
 
 GATHER = '''from jittensor.kernels.cpu.intrinsics import load, ptr_{code}, ptr_i64, shift, store0
 from jittensor.kernels.cpu.intrinsics import udiv, word
@@ -28,6 +39,7 @@ def kernel(begin, end, args):
             at = load(places, c)
             if at < 0:
                 at += rows
+            at = min(max(at, 0), rows - 1)       # the range was checked; this keeps memory safe
             store0(target, c, load(source, at * width + c))
 '''
 
@@ -52,31 +64,10 @@ def kernel(begin, end, args):
                 at = load(places, c)
                 if at < 0:
                     at += rows
-                at = at * width + c
+                at = min(max(at, 0), rows - 1) * width + c
                 a, b = {read_a}, {read_b}
                 poke(target, at, {write})
 '''
-MODES = {"copy": "b", "add": "a + b", "mul": "a * b",
-         "amax": "b if b > a or b != b else a", "amin": "b if b < a or b != b else a"}
-BOOL_MODES = {"add": "a | b", "mul": "a & b"}
-
-
-def conversions(code: str) -> tuple[str, str, str]:
-    """(reading, writing, names to import) of a value as an arithmetic register."""
-    if code in ("f16", "bf16"):
-        return f"f32_of_{code}({{}})", f"{code}_of_f32({{}})", f", {code}_of_f32, f32_of_{code}"
-    if code in ("c64", "c128"):
-        return "{}", "{}", ""
-    number = {"f32": "float32", "f64": "float64", "b8": "uint8", "u8": "uint8"}.get(
-        code, "int" + code[1:])
-    return "{}", f"{number}({{}})", ""
-
-
-def _places(entry, place, index):
-    sources = [place(s, o, k) for s, o, k in
-               zip(entry.srcs, entry.offsets, entry.slots, strict=True)]
-    return [*sources, place(index, 0, -1)]
-
 
 def gather_launches(graph, index: int, place) -> list[Launch]:
     """out[l, i, c] = x[l, index[l, i, c], c]."""
@@ -85,9 +76,12 @@ def gather_launches(graph, index: int, place) -> list[Launch]:
     (dim,) = entry.attrs
     lead, rows, width = _split(x.shape, dim)
     item, count = x.dtype.itemsize, positions.shape[dim]
-    a, b, out = _places(entry, place, index)
-    words = [_address(a, item), _address(b, 8), _address(out, item), rows, width, count]
-    return [Launch(GATHER.format(code=x.dtype.code), words, lead * count if width else 0,
+    a, b, out = places_of(entry, place, index)
+    words = [_address(a, item), _address(b, 8), _address(out, item)]
+    if width == 1:
+        return [line_launch(entry, x.dtype.code, words, (lead, rows, count), (1, count))]
+    return [Launch(GATHER.format(code=x.dtype.code), [*words, rows, width, count],
+                   lead * count if width else 0,
                    max(1, (1 << 14) // max(1, width)), moved=positions.numel * (2 * item + 8),
                    origin=entry.origin, label="gather")]
 
@@ -110,24 +104,21 @@ def scatter_launches(mode: str):
         (dim,) = entry.attrs
         lead, rows, width = _split(x.shape, dim)
         item, code, count = x.dtype.itemsize, x.dtype.code, positions.shape[dim]
-        a, b, c, out = _places(entry, place, index)
-        copy = Launch(GATHER_COPY.format(code=code), [_address(a, item), _address(out, item)],
-                      x.numel, 1 << 15, moved=2 * x.nbytes, origin=entry.origin, label="copy")
-        read, write, extra = conversions(code)
-        text = BOOL_MODES.get(mode) if code == "b8" else None
-        source = SCATTER.format(code=code, extra=extra, read_a=read.format("peek(target, at)"),
-                                read_b=read.format("load(source, c)"),
-                                write=write.format(text or MODES[mode]))
-        blocks = -(-width // BLOCK)
-        words = [_address(out, item), _address(b, 8), _address(c, item), rows, width, count,
-                 blocks, BLOCK]
-        step = Launch(source, words, lead * blocks, 1, moved=3 * values.nbytes,
-                      origin=entry.origin, label="scatter")
-        return [copy, step]
+        a, b, c, out = places_of(entry, place, index)
+        source, target = _address(a, item), _address(out, item)
+        words = [target, _address(b, 8), _address(c, item)]
+        if width == 1:
+            join = parts_launch(entry, code, mode, words, (lead, rows, count), (1, count))
+        else:
+            blocks = -(-width // BLOCK)
+            join = Launch(joining(SCATTER, code, mode, "peek(target, at)", "load(source, c)"),
+                          [*words, rows, width, count, blocks, BLOCK], lead * blocks, 1,
+                          moved=3 * values.nbytes, origin=entry.origin, label="scatter")
+        return [*copied(entry, source, target), join]
 
     return launches
 
 
 # their gradients belong to the functions that use them
 for _mode in MODES:
-    composite("_scatter_" + _mode, scatter_launches(_mode), kind=OPAQUE)
+    composite("_scatter_" + _mode, scatter_launches(_mode), kind=OPAQUE, overwrites=True)

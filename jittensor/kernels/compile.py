@@ -183,6 +183,10 @@ def _link(symbol: str, code: bytes) -> int:
         machine = llvm.Target.from_default_triple().create_target_machine(
             reloc="pic", codemodel="jitdefault", jit=True)
         _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    if b"NRT_" in code:             # a symbol left open would leave the whole object unlinked
+        from numba.core.registry import cpu_target
+        from numba.core.runtime import rtsys
+        rtsys.initialize(cpu_target.target_context)
     module = llvm.object_file.ObjectFileRef.from_data(code)
     _engine.add_object_file(module)
     _engine.finalize_object()

@@ -348,6 +348,18 @@ class Formulas:
         safe = self.call("select", bad, self.constant(BITS[t] - 1, t), b)
         return self.integer(f"{a} >> {safe}", t), t
 
+    def fn_squares(self, t, counter, key):
+        """32 random bits of a counter and an odd key: four rounds of squaring (Widynski 2020,
+        arXiv:2004.06278), in wrapping 64-bit arithmetic."""
+        half, low = self.constant(32, t), self.constant(0xFFFFFFFF, t)
+        first = self.integer(f"{counter} * {key}", t)
+        second = self.integer(f"{first} + {key}", t)
+        x = first
+        for term in (first, second, first):
+            x = self.integer(f"{x} * {x} + {term}", t)
+            x = self.integer(f"(({x} >> {half}) & {low}) | ({x} << {half})", t)
+        return self.integer(f"(({x} * {x} + {second}) >> {half}) & {low}", t), t
+
     def fn_gcd(self, t, a, b):
         return self.call(f"gcd_{t}", a, b), t
 

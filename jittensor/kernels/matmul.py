@@ -16,7 +16,6 @@ from ..graph.ops import OPAQUE, composite
 from ..graph.shapes import broadcast_shapes, expand_strides
 
 PART = 6_000_000       # multiplications that are worth a tile of their own
-SMALL = 1 << 17        # elements of an operand that every tile may pack anew
 BLAS = {"f32": "sgemm", "f64": "dgemm", "c64": "cgemm", "c128": "zgemm"}
 
 BLAS_SOURCE = '''from jittensor.kernels.cpu.blas import gemm_{code}
@@ -145,15 +144,16 @@ def layout(spec) -> tuple[int, int] | None:
 def tiling(m: int, n: int, k: int) -> tuple[int, int]:
     """Rows and columns of a tile; a function of the shape alone.
 
-    Few large tiles: each packs its operands anew, and the BLAS likes 64 rows and more. Where the
-    right operand is small, tiles are whole rows: what a thread writes lies together, and the
-    element by element work that follows finds it in that thread's cache.
+    Few large tiles: each packs its operands anew, and the BLAS likes 64 rows and more. Where there
+    are rows enough, tiles are whole rows: what a thread writes lies together, and the element by
+    element work that follows finds it in that thread's cache.
     """
     work = m * n * k
     parts = min(8, work // PART) if work < 16 * PART else min(32, max(8, work // (64 * PART)))
     rows, cols = max(m, 1), max(n, 1)
+    whole = m >= 64 * parts
     while parts > 1 and max(rows, cols) >= 128:
-        if rows < 128 or cols >= rows and k * n > SMALL:
+        if rows < 128 or cols >= rows and not whole:
             cols = -(-cols // 32) * 16
         else:
             rows = -(-rows // 32) * 16
@@ -182,6 +182,7 @@ def launches(graph, index: int, place) -> list[Launch]:
     batches = 1
     for size in lead:
         batches *= size
+    run = 0
     if code in BLAS:
         (ta, lda), (tb, ldb) = layout(a), layout(b)
         mt, nt = tiling(m, n, k)
@@ -189,6 +190,8 @@ def launches(graph, index: int, place) -> list[Launch]:
         words = [gemm_address(BLAS[code]), m, n, k, ta, lda, tb, ldb, mt, nt, *tiles]
         source = BLAS_SOURCE.format(code=code, item=item)
         total, cost = batches * tiles[0] * tiles[1], mt * nt * k
+        if tiles[1] == 1 and (tiles[0] == 1 or batches == 1 or m % mt == 0):
+            run = min(mt, m) * n          # whole rows lie together
     else:
         words = [0, m, n, k, a.strides[-2], a.strides[-1], b.strides[-2], b.strides[-1], 0, 0, 0, 0]
         source = LOOP_SOURCE.format(code=code, number=a.dtype.numpy.name)
@@ -198,6 +201,7 @@ def launches(graph, index: int, place) -> list[Launch]:
                     moved=item * batches * (m * k + k * n + m * n), work=2 * batches * m * n * k,
                     origin=entry.origin, label="matmul")
     launch.blas = code in BLAS
+    launch.run, launch.result = run, (places[2].memory, places[2].offset * item)
     return [launch]
 
 

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from ..compiler.lower import Launch
 from ..graph.ops import OPAQUE, composite
+from .cpu.lanes import VECTOR
 
 _HEAD = '''from numba import {number}
 from jittensor.kernels.cpu.intrinsics import load, poke, peek, ptr_{code}, ptr_i64, shift, word
-
+{lanes}
 '''
 
 MATMUL_SOURCE = _HEAD + '''
 def kernel(begin, end, args):
     crow, col, values = ptr_i64(args, 0), ptr_i64(args, 1), ptr_{code}(args, 2)
     dense, out, width = ptr_{code}(args, 3), ptr_{code}(args, 4), word(args, 5)
-    for i in range(begin, end):
+    c0 = 0
+{blocks}    for i in range(begin, end):
+        if c0 == width:
+            break
         first, last = load(crow, i), load(crow, i + 1)
         target = shift(out, i * width)
         if width == 1:
@@ -29,13 +33,21 @@ def kernel(begin, end, args):
                 total = {number}(total + load(values, k) * load(dense, load(col, k)))
             poke(target, 0, total)
             continue
-        for c in range(width):
+        for c in range(c0, width):
             poke(target, c, {number}(0))
         for k in range(first, last):
             scale = load(values, k)
             source = shift(dense, load(col, k) * width)
-            for c in range(width):
+            for c in range(c0, width):
                 poke(target, c, {number}(peek(target, c) + scale * load(source, c)))
+'''
+
+# columns that are added up in registers
+BLOCK = '''    while c0 + {columns} <= width:
+        for i in range(begin, end):
+            weighted_rows_{code}_{count}(shift(out, i * width + c0), values, col, shift(dense, c0),
+                                         load(crow, i), load(crow, i + 1), width)
+        c0 += {columns}
 '''
 
 SAMPLED_SOURCE = _HEAD + '''
@@ -65,7 +77,14 @@ def _launches(source: str, label: str):
         words += [("address", out.memory, out.offset * dense.dtype.itemsize), dense.shape[1]]
         rows = crow.numel - 1
         work = max(1, col.numel * dense.shape[1] // max(1, rows))
-        text = source.format(code=dense.dtype.code, number=dense.dtype.numpy.name)
+        code = dense.dtype.code
+        blocks = lanes = ""
+        if code in VECTOR and source is MATMUL_SOURCE:
+            blocks = "".join(BLOCK.format(code=code, count=n, columns=n * VECTOR[code])
+                             for n in (4, 1))
+            lanes = "from jittensor.kernels.cpu.weighted_rows import " + ", ".join(
+                f"weighted_rows_{code}_{n}" for n in (4, 1))
+        text = source.format(code=code, number=dense.dtype.numpy.name, blocks=blocks, lanes=lanes)
         return [Launch(text, words, rows, max(1, (1 << 15) // work),
                        moved=col.numel * (8 + dense.dtype.itemsize * (1 + dense.shape[1])),
                        origin=entry.origin, label=label)]

@@ -3,6 +3,7 @@
 LAPACK computes (through NumPy and SciPy) when the function is called.
 """
 
+from ..functions.outputs import with_outs
 from . import toplevel
 from .checks import LinAlgError
 from .determinants import det, slogdet
@@ -52,3 +53,4 @@ __all__ = [
     "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve",
     "vander", "vecdot", "vector_norm",
 ]
+globals().update(with_outs(globals(), __all__, "linalg."))

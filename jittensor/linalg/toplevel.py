@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import return_types
+from ..functions.outputs import takes_out, with_out
 from ..functions.rows import into
 from ..tensor import Tensor
 from . import factorizations, products, solving, spectra
@@ -84,7 +85,9 @@ NOT_METHODS = {"lu_unpack"}
 
 
 def install() -> None:
-    """Puts the methods on Tensor."""
-    for name, function in FUNCTIONS.items():
+    """Puts the methods on Tensor, and what `out=` asks for around the functions."""
+    for name, function in FUNCTIONS.items():        # methods have no out=
         if name not in NOT_METHODS:
             setattr(Tensor, name, function)
+        if takes_out(function):
+            FUNCTIONS[name] = with_out(function, name)

@@ -7,12 +7,15 @@ from .. import indexing
 from ..graph.ops import ELEMENTWISE, OPS
 from ..record import elementwise as record
 from ..tensor import Tensor
-from . import conversion, gradients, inplace, operators, protocols, shapes, storage
+from . import conversion, dlpack, gradients, inplace, operators, protocols, shapes, storage
 
 METHODS = {
     "index_add": indexing.index_add, "index_copy": indexing.index_copy,
-    "index_select": indexing.index_select,
+    "index_select": indexing.index_select, "_select_rows": indexing.select_rows,
+    "_add_rows": indexing.add_rows, "_copy_rows": indexing.copy_rows,
     "where": lambda x, condition, other: F.where(condition, x, other),
+    "polygamma": lambda x, n: F.polygamma(n, x),
+    "polygamma_": lambda x, n: x.copy_(F.polygamma(n, x)),
 }
 # functions of the torch namespace that PyTorch does not give tensors as methods
 NOT_METHODS = set("""
@@ -30,7 +33,7 @@ WRITTEN_BACK = ("sub", "pow", "floor_divide", "remainder", "fmod", "round", "log
                 "square", "float_power", "elu", "index_add", "index_copy", "scatter", "scatter_add",
                 "scatter_reduce", "index_fill", "index_reduce", "masked_scatter", "put", "cumsum",
                 "cumprod", "tril", "triu", "renorm", "addmm", "addmv", "addr", "addbmm", "baddbmm",
-                "conj_physical", "polygamma", "mvlgamma")
+                "conj_physical", "mvlgamma")
 
 
 def install() -> None:
@@ -50,7 +53,7 @@ def install() -> None:
         setattr(Tensor, name + "_", inplace.inplace_function(name))
     for name, value in {**operators.METHODS, **METHODS}.items():
         setattr(Tensor, name, value)
-    for part in (inplace, conversion, protocols, gradients, shapes, storage):
+    for part in (inplace, conversion, protocols, gradients, shapes, storage, dlpack):
         for name, value in {**part.METHODS, **getattr(part, "PROPERTIES", {})}.items():
             setattr(Tensor, name, value)
     for name, method in operators.INPLACE.items():

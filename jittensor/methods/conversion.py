@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd.modes import modes
+from ..creation import from_numpy
 from ..graph import dtypes as dt
 from ..graph.dtypes import ALIASES, BY_NAME, DType
-from ..graph.node import Storage
+from ..graph.node import RANGES, Storage
 from ..graph.shapes import contiguous_strides
 from ..record import cast
 from ..runtime.realize import realize_all
@@ -104,6 +105,7 @@ def numpy(self, *, force: bool = False) -> np.ndarray:
 def watch(storage: Storage, array: np.ndarray) -> None:
     """Marks a storage as seen from outside while the array (or a view of it) lives."""
     import weakref
+    RANGES.pop(id(storage), None)
     base = array
     while isinstance(base.base, np.ndarray):
         base = base.base
@@ -131,7 +133,18 @@ class Watch:
 def array_protocol(self, dtype=None, copy=None) -> np.ndarray:
     """`np.asarray(x)`."""
     array = numpy(self)
-    return array if dtype is None else array.astype(dtype, copy=False)
+    if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise ValueError("Unable to avoid copy while creating an array as requested.")
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def array_wrap(self, array: np.ndarray, context=None, return_scalar: bool = False) -> Tensor:
+    """What NumPy's functions answer with when a tensor is among their operands: a tensor (uint8
+    for truth values)."""
+    array = np.asarray(array)
+    return from_numpy(array.astype(np.uint8) if array.dtype == bool else array)
 
 
 def item(self):
@@ -150,6 +163,18 @@ def tolist(self):
     return self._array().tolist()
 
 
+def share_memory_(self) -> Tensor:
+    """Moves the tensor's memory to where other processes can map it; returns the tensor."""
+    from ..multiprocessing.shared import share
+    share(self.storage)
+    return self
+
+
+def is_shared(self) -> bool:
+    """Whether other processes can map the tensor's memory."""
+    return getattr(self.storage.block, "fd", None) is not None
+
+
 CASTS = {"bool": dt.bool_, "bfloat16": dt.bfloat16, "byte": dt.uint8, "char": dt.int8,
          **{name: ALIASES[name] for name in ("half", "float", "double", "short", "int", "long",
                                              "cfloat", "cdouble")}}
@@ -166,10 +191,11 @@ def caster(dtype: DType):
 METHODS = {
     "to": to, "type": type_, "contiguous": contiguous, "clone": clone, "detach": detach,
     "detach_": detach_, "cpu": cpu, "cuda": cuda, "numpy": numpy, "__array__": array_protocol,
+    "__array_wrap__": array_wrap,
     "item": item, "tolist": tolist, "type_as": lambda x, other: to(x, other.dtype),
     "get_device": lambda x: -1, "is_pinned": lambda x, device=None: False,
-    "pin_memory": lambda x, device=None: x, "share_memory_": lambda x: x,
-    "is_shared": lambda x: False,
+    "pin_memory": lambda x, device=None: x, "share_memory_": share_memory_,
+    "is_shared": is_shared,
     **{name: caster(dtype) for name, dtype in CASTS.items()},
 }
 PROPERTIES = {

@@ -6,6 +6,7 @@ from .. import functions as F
 from .. import indexing
 from ..autograd.inplace import check_inplace
 from ..graph.ops import OPS
+from ..numeric import check_fits
 from ..record import write
 from ..tensor import Tensor
 from .operators import NUMBERS
@@ -85,6 +86,7 @@ def addcdiv_(self, tensor1, tensor2, *, value=1) -> Tensor:
 
 def lerp_(self, end, weight) -> Tensor:
     """self += weight * (end - self)."""
+    F.arithmetic.check_lerp(self, end, weight)
     return write(self, OPS["lerp"], self, end, weight)
 
 
@@ -103,6 +105,10 @@ def masked_fill_(self, mask, value) -> Tensor:
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError("masked_fill_ only supports a 0-dimensional value tensor, but got "
                            f"tensor with {value.ndim} dimension(s).")
+    if not isinstance(value, Tensor):
+        check_fits(value, self.dtype)
+    elif value.dtype.is_complex and not self.dtype.is_complex:
+        check_fits(value.item(), self.dtype)
     return write(self, OPS["masked_fill"], self, mask, value)
 
 
@@ -115,6 +121,7 @@ def fill_(self, value) -> Tensor:
         return write(self, OPS["cast"], value)
     if not isinstance(value, NUMBERS):
         value = value.item()
+    check_fits(value, self.dtype)
     return write(self, OPS["fill"], value)
 
 

@@ -29,20 +29,29 @@ def _operator(name: str, function=None, swapped: bool = False):
 
 
 def _other(value):
+    if isinstance(value, np.generic):        # before numbers: np.float64 is a float
+        return value.item()
     if isinstance(value, NUMBERS):
         return value
-    if isinstance(value, np.generic):
-        return value.item()
     if isinstance(value, np.ndarray):
         from ..creation import from_numpy
         return from_numpy(value)
     return NotImplemented
 
 
+def _product(self, other, swapped: bool):
+    if not isinstance(other, Tensor):        # NumPy may know: it wraps its answer in a tensor
+        return NotImplemented
+    return F.matmul(other, self) if swapped else F.matmul(self, other)
+
+
 def _rpow(self, other):
     from ..creation import tensor
     if isinstance(other, Tensor):
         return F.pow(other, self)
+    other = _other(other)
+    if not isinstance(other, NUMBERS):
+        return other if other is NotImplemented else F.pow(other, self)
     return relabel(F.pow(tensor(other, dtype=F.result_type(self, other)), self), "PowBackward2")
 
 
@@ -69,7 +78,8 @@ METHODS = {
     "__ge__": _operator("ge"), "__eq__": _operator("eq"), "__ne__": _operator("ne"),
     "__neg__": lambda a: F.neg(a), "__pos__": lambda a: F.positive(a),
     "__abs__": lambda a: F.abs(a), "__invert__": lambda a: F.bitwise_not(a),
-    "__matmul__": lambda a, b: F.matmul(a, b), "__rmatmul__": lambda a, b: F.matmul(b, a),
+    "__matmul__": lambda a, b: _product(a, b, False),
+    "__rmatmul__": lambda a, b: _product(a, b, True),
     "__getitem__": indexing.getitem, "__setitem__": indexing.setitem,
 }
 

@@ -28,6 +28,13 @@ def _index(self) -> int:
     return int(item(self))
 
 
+def _number(self):
+    """The one element; ValueError where there is not one."""
+    if self.spec.numel != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    return item(self)
+
+
 def _len(self) -> int:
     if not self.ndim:
         raise TypeError("len() of a 0-d tensor")
@@ -113,6 +120,6 @@ def _rebuild(cls, array, dtype, requires_grad, attributes):
 METHODS = {
     "__bool__": _bool, "__index__": _index, "__len__": _len, "__iter__": _iter,
     "__contains__": _contains, "__format__": _format, "__repr__": _repr, "__str__": _repr,
-    "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce, "__float__": lambda x: float(item(x)),
-    "__int__": lambda x: int(item(x)), "__complex__": lambda x: complex(item(x)),
+    "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce, "__float__": lambda x: float(_number(x)),
+    "__int__": lambda x: int(_number(x)), "__complex__": lambda x: complex(_number(x)),
 }

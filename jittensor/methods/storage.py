@@ -39,6 +39,11 @@ def set_(self, source=None, storage_offset=0, size=(), stride=()) -> Tensor:
     if len(size) or storage_offset:
         shape = views.sizes_of((size,))
         strides = views.sizes_of((stride,), "stride") if len(stride) else None
+        if storage_offset < 0:
+            raise RuntimeError(f"Tensor: invalid storage offset {storage_offset}")
+        if any(n < 0 for n in (*shape, *(strides or ()))):
+            raise RuntimeError(f"set_: sizes and strides must not be negative, got {list(shape)} "
+                               f"and {strides}")
         spec, offset = spec_of(spec.dtype, shape, strides), int(storage_offset)
         reach = offset + sum((n - 1) * s for n, s in zip(spec.shape, spec.strides, strict=True))
         if spec.numel and (reach + 1) * spec.dtype.itemsize > source.storage.nbytes:
@@ -117,8 +122,14 @@ def new_like(function):
     return method
 
 
+def untyped_storage(self):
+    """The memory that the tensor is a view of, as an `UntypedStorage`."""
+    from ..storage import UntypedStorage
+    return UntypedStorage(self.storage)
+
+
 METHODS = {
-    "resize_": resize_, "set_": set_, "sum_to_size": sum_to_size, "conj": conj,
+    "untyped_storage": untyped_storage, "resize_": resize_, "set_": set_, "sum_to_size": sum_to_size, "conj": conj,
     "resolve_conj": lambda x: x, "resolve_neg": lambda x: x, "is_conj": lambda x: False,
     "is_neg": lambda x: False, "adjoint": _adjoint,
     "expand_as": lambda x, other: views.expand(x, *other.shape),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from .. import creation, functions
-from ..graph.dtypes import float32
+from .. import functions
 from ..tensor import Tensor
-from .optimizer import Optimizer, as_number
+from .optimizer import as_number
+from .per_parameter import (
+    PerParameter,
+    as_real,
+    check_betas,
+    check_fused,
+    check_not_negative,
+    zeros_as,
+)
 
 __all__ = ["Adam", "AdamW"]
 
@@ -24,7 +31,7 @@ def _check_one_element(name: str, value: Any, foreach: bool | None, capturable: 
         raise ValueError(f"Tensor {name} must be 1-element")
 
 
-class Adam(Optimizer):
+class Adam(PerParameter):
     """Adam (Kingma, Ba 2015): `m` and `v` are running means of the gradient and of its square;
     `p = p - lr * m / (1 - b1 ** t) / (sqrt(v / (1 - b2 ** t)) + eps)`.
 
@@ -43,7 +50,21 @@ class Adam(Optimizer):
     Raises:
         ValueError: an option out of range.
         RuntimeError: `fused` together with `differentiable` or `foreach`.
+
+    >>> import jittensor as torch
+    >>> p = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    >>> optimizer = torch.optim.Adam([p], lr=0.5)
+    >>> (p * p).sum().backward()
+    >>> optimizer.step()
+    >>> p.detach()
+    tensor([0.5000, 1.5000])
     """
+
+    older_options = {
+        **PerParameter.older_options, "amsgrad": False, "decoupled_weight_decay": False,
+        "fused": None,
+    }
+    sparse_hint = ", please consider SparseAdam instead"
 
     def __init__(
         self,
@@ -62,15 +83,9 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         _check_one_element("lr", lr, foreach, capturable)
-        if not 0.0 <= lr:
-            raise ValueError(f"Invalid learning rate: {lr}")
-        if not 0.0 <= eps:
-            raise ValueError(f"Invalid epsilon value: {eps}")
-        for i in (0, 1):
-            if not 0.0 <= betas[i] < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {betas[i]}")
-        if not 0.0 <= weight_decay:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        check_not_negative(lr=lr, eps=eps)
+        check_betas(betas)
+        check_not_negative(weight_decay=weight_decay)
         kinds = {float if isinstance(b, float) else Tensor for b in betas[:2]}
         if len(kinds) != 1 or not all(isinstance(b, (float, Tensor)) for b in betas[:2]):
             raise ValueError("betas must be either both floats or both Tensors")
@@ -90,87 +105,31 @@ class Adam(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
-        if fused and differentiable:
-            raise RuntimeError("`fused` does not support `differentiable`")
-        if fused and foreach:
-            raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+        check_fused(fused, foreach, differentiable)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("amsgrad", False)
-            group.setdefault("maximize", False)
-            group.setdefault("foreach", None)
-            group.setdefault("capturable", False)
-            group.setdefault("differentiable", False)
-            group.setdefault("decoupled_weight_decay", False)
-            group.setdefault("fused", None)
-            for param in group["params"]:
-                kept = self._state.get(param)
-                # Files from before PyTorch 1.12 have the count as a number.
-                if kept and not isinstance(kept["step"], Tensor):
-                    kept["step"] = creation.tensor(float(kept["step"]), dtype=float32)
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient.
-
-        Args:
-            closure: computes the loss and the gradients anew; called with gradients enabled.
-
-        Returns:
-            What the closure returned, or None.
-
-        Raises:
-            RuntimeError: a sparse gradient.
-        """
-        with self._recording():
-            loss = self._run_closure(closure)
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if param.grad is not None:
-                        self._update(param, group)
-        return loss
-
-    def _state_of(self, param: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
-        if param.grad.is_sparse:
-            raise RuntimeError(
-                f"{type(self).__name__} does not support sparse gradients, "
-                "please consider SparseAdam instead"
-            )
-        state = self._state[param]
-        if not state:
-            state["step"] = self._new_step()
-            state["exp_avg"] = creation.zeros_like(param.detach())
-            state["exp_avg_sq"] = creation.zeros_like(param.detach())
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = creation.zeros_like(param.detach())
+    def _new_state(self, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        state = {
+            "step": self._new_step(),
+            "exp_avg": zeros_as(param),
+            "exp_avg_sq": zeros_as(param),
+        }
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = zeros_as(param)
         return state
 
     def _update(self, param: Tensor, group: dict[str, Any]) -> None:
+        self._check_dense(param)
         beta1, beta2 = (as_number(beta) for beta in group["betas"])
-        lr, weight_decay = group["lr"], as_number(group["weight_decay"])
-        state = self._state_of(param, group)
+        state, lr = self._state_of(param, group), group["lr"]
         step = self._next_step(param)
-        grad = -param.grad if group["maximize"] else param.grad
-        if weight_decay != 0:
-            if group["decoupled_weight_decay"]:
-                param.mul_(as_number(1 - lr * weight_decay))
-            else:
-                grad = grad.add(param, alpha=weight_decay)
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
-        if param.is_complex():
-            # The real and the imaginary part are two independent parameters.
-            param, grad, mean, square = (
-                functions.view_as_real(t) for t in (param, grad, mean, square)
-            )
-            largest = None if largest is None else functions.view_as_real(largest)
-
+        grad = self._gradient(param, group)
+        param, grad, mean, square = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
         mean.lerp_(grad, 1 - beta1)
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         correction1 = 1 - beta1**step
         correction2_root = (1 - beta2**step) ** 0.5
-        if largest is not None:
+        if group["amsgrad"]:
+            (largest,) = as_real(state["max_exp_avg_sq"])
             largest.copy_(functions.maximum(largest, square))
             square = largest
         divisor = (square.sqrt() / correction2_root).add_(group["eps"])

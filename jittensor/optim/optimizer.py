@@ -143,7 +143,11 @@ class Optimizer:
         if self._step_counts:
             # Handed out, the tensors are the truth: the next step reads them again.
             for param, count in self._step_counts.items():
-                self._state[param]["step"].fill_(count)
+                kept = self._state[param]
+                if isinstance(kept["step"], Tensor):
+                    kept["step"].fill_(count)
+                else:
+                    kept["step"] = type(kept["step"])(count)
             self._step_counts.clear()
         return self._state
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ..tensor import Tensor
-from .optimizer import Optimizer, as_number
+from .optimizer import as_number
+from .per_parameter import PerParameter, check_fused
+from .sparse_rows import SparseRows
 
 __all__ = ["SGD"]
 
 
-class SGD(Optimizer):
+class SGD(PerParameter):
     """Stochastic gradient descent, with momentum as PyTorch has it: `b = momentum * b +
     (1 - dampening) * g` (the first time `b = g`), then `p = p - lr * b`.
 
@@ -27,7 +29,20 @@ class SGD(Optimizer):
     Raises:
         ValueError: an option out of range.
         RuntimeError: `fused` together with `differentiable` or `foreach`.
+
+    >>> import jittensor as torch
+    >>> p = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    >>> optimizer = torch.optim.SGD([p], lr=0.25)
+    >>> (p * p).sum().backward()
+    >>> optimizer.step()
+    >>> p.detach()
+    tensor([0.5000, 1.0000])
     """
+
+    older_options = {
+        "nesterov": False, "maximize": False, "foreach": None, "differentiable": False,
+        "fused": False,
+    }
 
     def __init__(
         self,
@@ -65,43 +80,16 @@ class SGD(Optimizer):
             "fused": fused,
         }
         super().__init__(params, defaults)
-        if fused and differentiable:
-            raise RuntimeError("`fused` does not support `differentiable`")
-        if fused and foreach:
-            raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("nesterov", False)
-            group.setdefault("maximize", False)
-            group.setdefault("foreach", None)
-            group.setdefault("differentiable", False)
-            group.setdefault("fused", False)
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient.
-
-        Args:
-            closure: computes the loss and the gradients anew; called with gradients enabled.
-
-        Returns:
-            What the closure returned, or None.
-        """
-        with self._recording():
-            loss = self._run_closure(closure)
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if param.grad is not None:
-                        self._update(param, group)
-        return loss
+        check_fused(fused, foreach, differentiable)
 
     def _update(self, param: Tensor, group: dict[str, Any]) -> None:
-        momentum, weight_decay = group["momentum"], group["weight_decay"]
-        grad = -param.grad if group["maximize"] else param.grad
-        if weight_decay != 0:
-            grad = grad.add(param, alpha=as_number(weight_decay))
+        momentum, grad = group["momentum"], self._gradient(param, group)
+        if grad.is_sparse and momentum == 0:
+            rows = SparseRows(grad)
+            rows.add(param, rows.values * -as_number(group["lr"]))
+            return
         if momentum != 0:
+            grad = grad.to_dense() if grad.is_sparse else grad
             state = self._state[param]
             buffer = state.get("momentum_buffer")
             if buffer is None:

@@ -8,7 +8,7 @@ from array import array
 
 import numpy as np
 
-from ..compiler.lower import LoopNest
+from ..compiler.lower import Launch, LoopNest
 from ..compiler.plan import Plan
 from ..config import config
 from ..kernels.compile import kernel_address, stats
@@ -33,14 +33,15 @@ class Bound:
         moves: list[int] = []
         float_moves: list[int] = []
         steps: list[int] = []
-        self.storages = max((w[1][1] + 1 for launch in plan.launches for w in launch.words
+        every = [*plan.launches, *[la.tail for la in plan.launches if la.tail is not None]]
+        self.storages = max((w[1][1] + 1 for launch in every for w in launch.words
                              if isinstance(w, tuple) and w[0] == "address"
                              and w[1][0] == "storage"), default=0)
         start = {"slot": 0, "storage": slots, "out": slots + self.storages,
                  "arena": slots + self.storages + len(plan.outputs)}
-        self.slices: list[int] = []
-        moved = 0
-        for number, launch in enumerate(plan.launches):
+
+        def lay(launch: Launch) -> tuple[int, int]:
+            """The launch's code, and where its words begin."""
             base = len(words)
             for word in launch.words:
                 at = len(words)
@@ -50,16 +51,23 @@ class Bound:
                 words.append(0)
                 if word[0] == "address":
                     memory = word[1]
-                    moves += [at, start[memory[0]] + (memory[1] if memory[0] != "arena" else 0),
-                              word[2]]
+                    moves.extend((at, start[memory[0]] + (
+                        memory[1] if memory[0] != "arena" else 0), word[2]))
                 elif word[0] == "const":
                     words[at] = _bits(word[1], word[2])
                 elif word[1] == "i":
-                    moves += [at, word[2], 0]
+                    moves.extend((at, word[2], 0))
                 else:
-                    float_moves += [at, word[2]]
-            steps += [address_of(launch.kernel), launch.total, launch.grain, base,
-                      int(launch.finish), launch.after]
+                    float_moves.extend((at, word[2]))
+            return address_of(launch.kernel), base
+
+        self.slices: list[int] = []
+        moved = 0
+        for number, launch in enumerate(plan.launches):
+            kernel, base = lay(launch)
+            tail = launch.tail
+            steps += [kernel, launch.total, launch.grain, base, int(launch.finish), launch.after,
+                      *((0, 0, 0, 0) if tail is None else (*lay(tail), launch.run, tail.total))]
             moved += launch.moved + launch.work // 8
             if moved > SLICE:
                 self.slices.append(number + 1)

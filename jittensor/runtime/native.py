@@ -16,8 +16,9 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 # words of a table: words, moves, their count, float moves, their count, steps, done steps, large
-# words of a step: kernel, items, grain, its first word, whether to finish, steps needed before it
-STEP = 6
+# words of a step: kernel, items, grain, its first word, whether to finish, steps needed before it;
+# of what follows each item (or 0): kernel, its first word, its items for one of these, its items
+STEP = 10
 # words of a step's state: chunks done, finished; then the chunks claimed of each thread's part
 LINE = 8         # a cache line, so that threads do not share one
 # words of a pool: job number, whether one is open, workers inside, workers asleep, whether to quit,
@@ -101,16 +102,31 @@ def bind(table, addresses, floats):
 
 
 @njit(nogil=True)
+def items(words, step, begin, end):
+    """Items begin..end of a step, each with what follows it."""
+    kernel = at(step, 0)
+    args = words + 8 * at(step, 3)
+    tail = at(step, 6)
+    if tail == 0:
+        call(kernel, begin, end, args)
+    else:
+        length = at(step, 8)
+        total = at(step, 9)
+        for i in range(begin, end):
+            call(kernel, i, i + 1, args)
+            call(tail, i * length, min(i * length + length, total), words + 8 * at(step, 7))
+
+
+@njit(nogil=True)
 def alone(words, steps, first, last):
     """Steps first..last by the caller alone."""
     for s in range(first, last):
-        kernel = at(steps, STEP * s)
-        total = at(steps, STEP * s + 1)
-        args = words + 8 * at(steps, STEP * s + 3)
+        step = steps + 8 * STEP * s
+        total = at(step, 1)
         if total > 0:
-            call(kernel, 0, total, args)
-        if at(steps, STEP * s + 4):
-            call(kernel, -1, 0, args)
+            items(words, step, 0, total)
+        if at(step, 4):
+            call(at(step, 0), -1, 0, words + 8 * at(step, 3))
 
 
 @njit(nogil=True)
@@ -148,13 +164,12 @@ def take_part(words, steps, state, first, last, threads, me):
         mine = state_of(state, s, threads)
         if peek(mine, 1) != 0:
             continue
-        kernel = at(steps, STEP * s)
-        total = at(steps, STEP * s + 1)
-        args = words + 8 * at(steps, STEP * s + 3)
+        step = steps + 8 * STEP * s
+        total = at(step, 1)
         least = (total + 4 * threads - 1) // (4 * threads)
-        size = max(at(steps, STEP * s + 2) // FINER, least, 1)
+        size = max(at(step, 2) // FINER, least, 1)
         chunks = max(1, (total + size - 1) // size)
-        known = wait(state, known, at(steps, STEP * s + 5), threads)
+        known = wait(state, known, at(step, 5), threads)
         for j in range(threads):
             part = (me + j) % threads
             low = (part * chunks + threads - 1) // threads
@@ -165,10 +180,10 @@ def take_part(words, steps, state, first, last, threads, me):
                     break
                 begin = (low + c) * size
                 if total > 0:
-                    call(kernel, begin, min(total, begin + size), args)
+                    items(words, step, begin, min(total, begin + size))
                 if add(mine, 0, 1) == chunks - 1:
-                    if at(steps, STEP * s + 4):
-                        call(kernel, -1, 0, args)
+                    if at(step, 4):
+                        call(at(step, 0), -1, 0, words + 8 * at(step, 3))
                     add(mine, 1, 1)
 
 

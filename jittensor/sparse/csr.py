@@ -41,12 +41,13 @@ class CSRTensor(UnblockedTensor):
                 "values": self._held}
 
     def crow_indices(self) -> Tensor:
-        """Row i's values begin at crow_indices[i] and end before crow_indices[i + 1]."""
-        return self._pattern.crow_tensor
+        """Row i's values begin at crow_indices[i] and end before crow_indices[i + 1]; a copy, so
+        that no write can make the matrix invalid."""
+        return self._pattern.shown()[0]
 
     def col_indices(self) -> Tensor:
-        """The column of each value."""
-        return self._pattern.col_tensor
+        """The column of each value; a copy."""
+        return self._pattern.shown()[1]
 
     def values(self) -> Tensor:
         """The values, row by row."""

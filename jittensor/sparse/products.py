@@ -24,6 +24,13 @@ class Rows:
         self.crow, self.col, self.columns = crow, col, columns
         self.crow_tensor, self.col_tensor = from_array(crow), from_array(col)
         self._turned: tuple | None = None
+        self._shown: tuple[Tensor, Tensor] | None = None
+
+    def shown(self) -> tuple[Tensor, Tensor]:
+        """Copies of the row ends and columns that may be given away: the kernels rely on theirs."""
+        if self._shown is None:
+            self._shown = from_array(self.crow.copy()), from_array(self.col.copy())
+        return self._shown
 
     @property
     def count(self) -> int:

@@ -1,5 +1,5 @@
-"""What PyTorch keeps under `torch.utils`: `checkpoint`, hooks' handles, …"""
+"""What PyTorch keeps under `torch.utils`: `checkpoint`, `data`, hooks' handles, …"""
 
-from . import checkpoint, hooks
+from . import checkpoint, data, dlpack, hooks
 
-__all__ = ["checkpoint", "hooks"]
+__all__ = ["checkpoint", "data", "dlpack", "hooks"]

@@ -37,6 +37,27 @@ CASES = {
         lambda t: 0.1 + 0.3 * (1 + math.cos(math.pi * t / 5)) / 2,
     ),
     "lambda": (lambda o: S.LambdaLR(o, lambda t: 1 / (1 + t)), lambda t: 0.4 / (1 + t)),
+    "multiplicative": (lambda o: S.MultiplicativeLR(o, lambda t: 0.9), lambda t: 0.4 * 0.9**t),
+    "constant": (lambda o: S.ConstantLR(o, 0.5, 4), lambda t: 0.2 if t < 4 else 0.4),
+    "linear": (
+        lambda o: S.LinearLR(o, 0.5, 1.0, 5), lambda t: 0.4 * (0.5 + 0.5 * min(t, 5) / 5),
+    ),
+    "polynomial": (
+        lambda o: S.PolynomialLR(o, 10, 2.0), lambda t: 0.4 * (1 - min(t, 10) / 10) ** 2,
+    ),
+    "restarts": (
+        lambda o: S.CosineAnnealingWarmRestarts(o, 4),
+        lambda t: 0.4 * (1 + math.cos(math.pi * (t % 4) / 4)) / 2,
+    ),
+    "cyclic": (
+        lambda o: S.CyclicLR(o, 0.1, 0.4, 3, cycle_momentum=False),
+        lambda t: 0.1 + 0.3 * (1 - abs(t % 6 - 3) / 3),
+    ),
+    "one cycle": (
+        lambda o: S.OneCycleLR(o, 0.4, 20, anneal_strategy="linear", cycle_momentum=False),
+        lambda t: 0.016 + (0.4 - 0.016) * t / 5 if t <= 5
+        else 0.4 + (0.0000016 - 0.4) * (t - 5) / 14,
+    ),
 }
 
 
@@ -51,7 +72,8 @@ def test_saved_schedule_goes_on(name):
     make, formula = CASES[name]
     first = make(optimizer())
     rates(first, 4)
-    second = make(optimizer(first.get_last_lr()[0]))
+    second = make(optimizer())
+    second.optimizer.param_groups[0]["lr"] = first.get_last_lr()[0]
     second.load_state_dict(first.state_dict())
     assert "optimizer" not in first.state_dict()
     assert rates(second, 3)[-1] == pytest.approx(formula(7))

@@ -171,3 +171,68 @@ def test_zero_grad():
 def test_bad_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call(Parameter(jt.ones(2)))
+
+
+FORMULAS = {
+    "RMSprop": {"momentum": 0.9, "centered": True, "weight_decay": 0.1},
+    "Adagrad": {"lr_decay": 0.1, "weight_decay": 0.1},
+    "Adadelta": {"weight_decay": 0.1},
+    "Adamax": {"weight_decay": 0.1},
+    "NAdam": {"weight_decay": 0.1},
+    "RAdam": {"weight_decay": 0.1},
+    "ASGD": {"weight_decay": 0.1},
+    "Rprop": {},
+    "Adam": {"weight_decay": 0.1, "amsgrad": True},
+    "SGD": {"momentum": 0.9, "nesterov": True},
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_an_update_is_one_kernel_and_compiles_once(name):
+    params = [Parameter(jt.ones(40, 30)), Parameter(jt.ones(30, 40))]
+    optimizer = getattr(jt.optim, name)(params, **FORMULAS[name])
+    scalars = {"NAdam": 2, "ASGD": 4}.get(name, 0)       # numbers of each parameter's state
+    for step in range(8):
+        for p in params:
+            p.grad = jt.full_like(p.detach(), 0.1 + step).realize()
+        before = jt.stats().kernels_launched, jt.stats().kernels_compiled, jt.stats().realizes
+        optimizer.step()
+        after = jt.stats()
+        if step > 5:
+            assert after.kernels_launched - before[0] <= len(params) * (1 + scalars)
+            assert after.kernels_compiled == before[1]
+            assert after.realizes == before[2] + 1
+
+
+@pytest.mark.parametrize("name", [*FORMULAS, "Adafactor"])
+def test_a_compiled_step_goes_on_as_a_plain_one(name):
+    results = []
+    for wrap in (lambda f: f, jt.compile):
+        param = Parameter(jt.tensor(START, dtype=jt.float32))
+        optimizer = getattr(jt.optim, name)([param], lr=0.1)
+        target = jt.tensor([1.0, 2.0, 3.0])
+
+        def step(param=param, optimizer=optimizer, target=target):
+            optimizer.zero_grad()
+            loss = (param - target).square().sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = wrap(step)
+        losses = [run().item() for _ in range(9)]
+        results.append((losses, param.tolist(), 
+                        optimizer.state_dict()["state"].get(0, {}).get("step", 0)))
+    assert results[0][0] == results[1][0] and results[0][1] == results[1][1]
+    assert float(results[0][2]) == float(results[1][2])
+
+
+def test_differentiable_steps_carry_gradients():
+    lr = jt.tensor(0.5, requires_grad=True)
+    start = jt.tensor([2.0], requires_grad=True)
+    param = start.clone()
+    param.grad = start * 3
+    jt.optim.Adagrad([param], lr=0.5, differentiable=True).step()
+    param.backward()
+    assert start.grad.item() == pytest.approx(1.0)       # g / |g| does not depend on the start
+    assert lr.grad is None

@@ -14,7 +14,7 @@ from collections import Counter
 
 import numpy as np
 
-from jittensor.graph.shapes import output_strides
+from jittensor.graph.shapes import is_dense, output_strides
 from tests.random_programs import operations
 from tests.random_programs.memory_model import (
     Rejected,
@@ -194,9 +194,11 @@ class Program:
         return self.var(lambda v: not overlaps_itself(v))
 
     def clear_of(self, x: Var, *operands: Var) -> None:
-        """Refuses operands that overlap the written x in part, where PyTorch would raise."""
+        """Refuses operands that overlap the written x in part, where PyTorch and the engine raise
+        (without gaps) and where PyTorch's answer is undefined (with gaps)."""
         for o in operands:
-            if not self.overlap and o.store is x.store and (
+            dense = is_dense(o.shape, o.strides) and is_dense(x.shape, x.strides)
+            if (dense or not self.overlap) and o.store is x.store and (
                     (o.shape, o.strides, o.offset) != (x.shape, x.strides, x.offset)):
                 if share_memory(o, x):
                     raise Rejected

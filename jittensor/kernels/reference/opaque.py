@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...compiler.graph import Entry
+from .recurrent import RECURRENT
 
 
 def _matmul(entry: Entry, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -105,6 +106,37 @@ def _extreme_place(function):
     return place
 
 
+# ── order of the last dim ─────────────────────────────────────────────────────────────────────
+def _ranks(x: np.ndarray, descending: bool) -> np.ndarray:
+    """Stable order, NaN as the largest."""
+    values = x.astype(np.float32) if x.dtype.name == "bfloat16" else x
+    if not descending:
+        return np.argsort(values, axis=-1, kind="stable")
+    order = np.argsort(np.flip(values, -1), axis=-1, kind="stable")
+    return np.flip(values.shape[-1] - 1 - order, -1)
+
+
+def _sort_index(entry: Entry, x: np.ndarray) -> np.ndarray:
+    return _ranks(x, entry.attrs[0])
+
+
+def _top_index(entry: Entry, x: np.ndarray) -> np.ndarray:
+    k, largest = entry.attrs
+    return _ranks(x, largest)[..., :k]
+
+
+def _kth_index(entry: Entry, x: np.ndarray) -> np.ndarray:
+    """Of the k-th smallest; of the lower median, the first NaN if there is one; of the median of
+    what is a number."""
+    how, k = entry.attrs
+    size = x.shape[-1]
+    lost = (x != x).sum(-1, keepdims=True)
+    rank = {"kth": lost * 0 + k - 1,
+            "median": np.where(lost > 0, size - lost, (size - 1) // 2),
+            "nanmedian": np.maximum(size - lost - 1, 0) // 2}[how]
+    return np.take_along_axis(_ranks(x, False), rank, -1)
+
+
 def _join(function):
     """A combining step, a truth value by logic and a 16-bit float in float32."""
     def join(a, b):
@@ -118,6 +150,7 @@ def _join(function):
 
 
 OPAQUE = {
+    **RECURRENT,
     "matmul": _matmul, "linear": _matmul, "index_select": _index_select, "gather": _gather,
     "index_add": _rows(_join(np.add)), "index_copy": _rows(lambda old, new: new),
     "_scatter_copy": _elements(lambda old, new: new), "_scatter_add": _elements(_join(np.add)),
@@ -127,5 +160,6 @@ OPAQUE = {
     "logcumsumexp": _scan(lambda x, d: np.logaddexp.accumulate(x, d)),
     "_recurrence": _recurrence, "_cummax_index": _running(np.greater_equal),
     "_cummin_index": _running(np.less_equal), "_argmax": _extreme_place(np.argmax),
-    "_argmin": _extreme_place(np.argmin),
+    "_argmin": _extreme_place(np.argmin), "_sort_index": _sort_index, "_top_index": _top_index,
+    "_kth_index": _kth_index,
 }

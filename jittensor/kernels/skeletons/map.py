@@ -5,6 +5,8 @@ from __future__ import annotations
 from ...compiler.lower import TILE_SIDE
 from .base import Kernel
 
+STRIP = 8   # columns of a tile walked at a time: as many lines a power of two apart fit in a set
+
 
 class MapKernel(Kernel):
     """Elementwise: work items are elements."""
@@ -63,11 +65,11 @@ class TiledKernel(Kernel):
                  f"r1 = min(n{last - 1}, r0 + {TILE_SIDE})")
         names = [f"x{k}" for k in range(last - 1)]
         self.unravel("lead", [f"n{k}" for k in range(last - 1)], names)
-        self.put("for r in range(r0, r1):")
-        self.depth += 1
+        self.put(f"for s0 in range(c0, c1, {STRIP}):", "    for r in range(r0, r1):")
+        self.depth += 2
         loops = {**dict(enumerate(names)), last - 1: "r"}
         for k in range(len(nest.operands)):
             self.put(f"b{k} = {self.use('shift')}(p{k}, {self.base(k, loops)})")
         self.pointer = lambda k: f"b{k}"
-        self.elements("c", "c0", "c1", lambda: self.compute(
+        self.elements("c", "s0", f"min(c1, s0 + {STRIP})", lambda: self.compute(
             sorted(keep), lambda k: self.along(nest.operands[k].outer, "c", f"d{k}"), keep))

@@ -59,6 +59,7 @@ from .adaptive_pooling import (
     fractional_max_pool3d,
     fractional_max_pool3d_with_indices,
 )
+from .attention import multi_head_attention_forward, scaled_dot_product_attention
 from .bags import embedding_bag
 from .batch_normalization import batch_norm, group_norm, instance_norm, local_response_norm
 from .convolution import (
@@ -212,6 +213,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
@@ -231,6 +233,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",

@@ -8,7 +8,9 @@ from typing import Any
 
 from ... import creation, functions
 from ...autograd import is_grad_enabled
+from ...functions.rows import title
 from ...graph.dtypes import float64
+from ...numeric import finfo
 from ...tensor import Tensor
 
 
@@ -227,7 +229,15 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """`x` moved towards zero by `lambd`, zero within it."""
+    """`x` moved towards zero by `lambd`, zero within it.
+
+    Raises:
+        RuntimeError: `lambd` is negative.
+    """
+    most = finfo(input.dtype).max if input.dtype.is_floating_point else float("inf")
+    if not 0 <= lambd <= most:
+        raise RuntimeError(f"lambda must be in range [0, {most:g}] for input dtype "
+                           f"{title(input)}, but found {lambd:g}")
     return functions.softshrink(input, lambd)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import creation, functions
 from ...graph.dtypes import int32, int64
+from ...indexing import check_range
 from ...tensor import Tensor
 from .sparse import _limit_norms
 
@@ -35,6 +36,9 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last: bool):
     if len(starts) and starts[-1] > input.shape[0]:
         raise RuntimeError(f"offsets[-1] can not be greater than input's length {input.shape[0]}, "
                            f"but got offsets[-1] of {starts[-1]}")
+    if (np.diff(starts) < 0).any() or (starts < 0).any():
+        raise RuntimeError("offsets have to be in increasing order and not negative, got "
+                           f"{starts.tolist()}")
     count = len(starts) - bool(include_last)
     stops = np.append(starts[1:], [] if include_last else [input.shape[0]]).astype(np.int64)
     return input, np.repeat(np.arange(count), stops - starts[:count]), count
@@ -78,6 +82,8 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None,
     if padding_idx is not None and padding_idx < 0:
         padding_idx += weight.shape[0]
     index, owners, count = _bags(input, offsets, include_last_offset)
+    check_range(index, weight.shape[0], 0, RuntimeError, wraps=False, text="Index of input takes "
+                "value {bad} which is not in the valid range [0, {size})")
     if max_norm is not None:
         _limit_norms(weight, index, max_norm, norm_type)
     factors = None if per_sample_weights is None else per_sample_weights.reshape(-1)

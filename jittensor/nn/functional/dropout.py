@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Sequence
 
 from ... import creation, functions
+from ...config import config
+from ...random import draw_key, kept
 from ...tensor import Tensor
 from .activation import write_back
 
@@ -38,6 +40,8 @@ def _noise(input: Tensor, p: float, whole_channels: bool) -> Tensor:
         if input.dim() < 2:
             raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
         shape = [*input.shape[:2], *[1] * (input.dim() - 2)]
+    if config.fast_dropout:
+        return kept(tuple(shape), p, draw_key()).to(input.dtype)
     noise = creation.empty(shape, dtype=input.dtype, device=input.device)
     return noise.bernoulli_(1 - p)
 

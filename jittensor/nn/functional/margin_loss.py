@@ -147,6 +147,7 @@ def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *
                          label_smoothing: float = 0.0, options=None) -> Tensor:
     """`cross_entropy` of `linear(input, linear_weight, linear_bias)`; the weight is (C, in) or
     (C, *dims, in). `options` (how to cut the batch in chunks) changes nothing here."""
+    _check_linear(input, linear_weight, target, linear_bias, ignore_index)
     outputs, width = linear_weight.shape[:-1], linear_weight.shape[-1]
     bias = None if linear_bias is None else linear_bias.reshape(-1)
     scores = linear(input, linear_weight.reshape(-1, width), bias)
@@ -154,3 +155,28 @@ def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *
     return cross_entropy(scores, target, weight=weight, reduction=reduction,
                          ignore_index=-100 if ignore_index is None else ignore_index,
                          label_smoothing=label_smoothing)
+
+
+def _check_linear(input: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None,
+                  ignore_index: int | None) -> None:
+    """PyTorch's errors of `linear_cross_entropy`'s shapes."""
+    if input.dim() not in (1, 2):
+        raise RuntimeError("linear_cross_entropy: expected input with dimensionality 1 or 2, got "
+                           f"{input.dim()}")
+    if weight.dim() < 2:
+        raise RuntimeError("linear_cross_entropy: expected linear_weight with dimensionality at "
+                           f"least 2, got {weight.dim()}")
+    if input.shape[-1] != weight.shape[-1]:
+        raise RuntimeError("linear_cross_entropy: expected equal input and linear_weight last "
+                           f"dimensions (in_features), got {input.shape[-1]} and "
+                           f"{weight.shape[-1]}, respectively")
+    if weight.dim() > 2 and input.dim() == 1:
+        raise RuntimeError("linear_cross_entropy: K-dimensional loss defined by linear_weight "
+                           f"shape {tuple(weight.shape)} requires batched input, (N, "
+                           f"{weight.shape[-1]}), got {tuple(input.shape)}")
+    if ignore_index is not None and target.dtype.is_floating_point:
+        raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target "
+                           "contains probabilities")
+    if bias is not None and tuple(bias.shape) != tuple(weight.shape[:-1]):
+        raise RuntimeError("linear_cross_entropy: expected linear_bias shape "
+                           f"{tuple(weight.shape[:-1])}, got {tuple(bias.shape)}")

@@ -110,6 +110,16 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths, target_lengths, 
     if steps and max(steps) > x.shape[0]:
         raise RuntimeError(f"Expected input_lengths to have value at most {x.shape[0]}, but got "
                            f"value {max(steps)} (while checking arguments for ctc_loss_cpu)")
+    for values, name in ((steps, "input_lengths"), (wanted, "target_lengths")):
+        if values and min(values) < 0:
+            raise RuntimeError(f"Expected {name} to have value at least 0, but got value "
+                               f"{min(values)} (while checking arguments for ctc_loss_cpu)")
+    room = targets.shape[-1] if targets.dim() else 0
+    most = sum(wanted) if targets.dim() < 2 else max(wanted, default=0)
+    if most > room:
+        raise RuntimeError(f"Expected tensor to have size at least {most} at dimension "
+                           f"{targets.dim() - 1}, but got size {room} for argument #2 'targets' "
+                           "(while checking arguments for ctc_loss_cpu)")
     table = np.asarray(targets.detach()._array())
     if table.ndim == 1:
         ends = np.cumsum([0, *wanted])

@@ -17,6 +17,7 @@ from . import (
     loss,
     margin_loss,
     pooling,
+    recurrent,
     vision,
 )
 from .sequence_loss import ctc_loss as _ctc_loss
@@ -93,6 +94,7 @@ FUNCTIONS = {
     **_named(batch_normalization, "native_batch_norm native_group_norm native_layer_norm"),
     "adaptive_avg_pool1d": adaptive_pooling.adaptive_avg_pool1d,
     "adaptive_max_pool1d": adaptive_pooling.adaptive_max_pool1d_with_indices,
+    **{name: getattr(recurrent, name) for name in recurrent.__all__},
     "affine_grid_generator": affine_grid_generator, "batch_norm": batch_norm,
     "ctc_loss": ctc_loss, "group_norm": group_norm, "instance_norm": instance_norm,
     "pdist": functions.pdist,

@@ -1,6 +1,29 @@
 """In: nothing. Out: the modules of `torch.nn`, one file for each family of layers."""
 
-from . import bags, batchnorm, conv, margin_loss, padding, pooling, vision
+from . import (
+    activation,
+    adaptive,
+    attention,
+    bags,
+    batchnorm,
+    channelshuffle,
+    conv,
+    distance,
+    fold,
+    instancenorm,
+    lazy,
+    linear_cross_entropy_options,
+    linear_loss,
+    margin_loss,
+    padding,
+    pixelshuffle,
+    pooling,
+    rnn,
+    transformer,
+    upsampling,
+    utils,
+    vision,
+)
 from .activation import (
     CELU,
     ELU,
@@ -31,9 +54,11 @@ from .activation import (
     Tanhshrink,
     Threshold,
 )
+from .adaptive import *  # noqa: F403
+from .attention import *  # noqa: F403
 from .bags import *  # noqa: F403
 from .batchnorm import *  # noqa: F403
-from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .container import Container, ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import *  # noqa: F403
 from .dropout import (
     AlphaDropout,
@@ -44,7 +69,10 @@ from .dropout import (
     FeatureAlphaDropout,
 )
 from .flatten import Flatten, Unflatten
+from .lazy import *  # noqa: F403
 from .linear import Bilinear, Identity, Linear
+from .linear_cross_entropy_options import *  # noqa: F403
+from .linear_loss import *  # noqa: F403
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -58,16 +86,19 @@ from .loss import (
     MarginRankingLoss,
     MSELoss,
     NLLLoss,
+    NLLLoss2d,
     PoissonNLLLoss,
     SmoothL1Loss,
     SoftMarginLoss,
 )
 from .margin_loss import *  # noqa: F403
 from .module import Module
-from .normalization import LayerNorm, RMSNorm
+from .normalization import CrossMapLRN2d, LayerNorm, RMSNorm
 from .padding import *  # noqa: F403
 from .pooling import *  # noqa: F403
+from .rnn import *  # noqa: F403
 from .sparse import Embedding
+from .transformer import *  # noqa: F403
 from .vision import *  # noqa: F403
 
 __all__ = [
@@ -80,8 +111,10 @@ __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "Bilinear",
+    "Container",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "CrossMapLRN2d",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -111,6 +144,7 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
+    "NLLLoss2d",
     "PReLU",
     "ParameterDict",
     "ParameterList",
@@ -135,5 +169,8 @@ __all__ = [
     "Threshold",
     "Unflatten",
 ]
-for _family in (bags, batchnorm, conv, margin_loss, padding, pooling, vision):
+activation.MultiheadAttention = attention.MultiheadAttention     # where PyTorch has it
+for _family in (adaptive, attention, bags, batchnorm, conv, lazy,
+                linear_cross_entropy_options, linear_loss, margin_loss, padding, pooling, rnn,
+                transformer, vision):
     __all__ += _family.__all__

@@ -79,6 +79,15 @@ class _Numbered(Module):
         self._modules[str(index)] = module
 
 
+class Container(Module):
+    """Modules by name; the older form of `ModuleDict`."""
+
+    def __init__(self, **kwargs: Module) -> None:
+        super().__init__()
+        for name, module in kwargs.items():
+            self.add_module(name, module)
+
+
 class Sequential(_Numbered):
     """Modules that are called one after the other, each on the output of the one before.
 

@@ -78,6 +78,10 @@ class Linear(Module):
         )
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """A `Linear` under the name that PyTorch prints for the output of attention."""
+
+
 class Bilinear(Module):
     """`y[o] = x1 @ weight[o] @ x2 + bias[o]`: (…, in1), (…, in2) to (…, out).
 

@@ -423,6 +423,9 @@ class Module(ModuleState, ModuleTraversal, ModuleConversion):
                 param.grad.requires_grad_(False)
             param.grad.zero_()
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Accepted without effect: every call is compiled as it is recorded."""
+
     # ── printing ─────────────────────────────────────────────────────────────────────────────────
 
     def _get_name(self) -> str:

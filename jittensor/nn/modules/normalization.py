@@ -6,13 +6,14 @@ import numbers
 from typing import Any
 
 from ... import creation
+from ...autograd.function import Function
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..parameter import Parameter
 from .module import Module
 
-__all__ = ["LayerNorm", "RMSNorm"]
+__all__ = ["CrossMapLRN2d", "LayerNorm", "RMSNorm"]
 
 
 def _as_shape(normalized_shape: Any) -> tuple[int, ...]:
@@ -119,3 +120,58 @@ class RMSNorm(Module):
         return (
             f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )
+
+
+class _CrossMapLRN(Function):
+    """The numbers of PyTorch's CrossMapLRN2d: its sums keep the first channel once it has been in
+    the window, and its gradient's window reaches back only."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+        reach = int((size - 1) / 2 + 1)
+        at = creation.arange(x.shape[1])
+        counted = ((at - at.unsqueeze(1)).abs() < reach) | ((at == 0) & (at.unsqueeze(1) >= reach))
+        scale = _mixed(counted, x.square()) * (alpha / size) + k
+        out = scale.pow(-beta) * x
+        ctx.save_for_backward(x, out, scale)
+        ctx.numbers = size, alpha, beta
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:
+        x, out, scale = ctx.saved_tensors
+        size, alpha, beta = ctx.numbers
+        first = int(size - (size - 1) / 2)
+        at = creation.arange(x.shape[1])
+        back = at - at.unsqueeze(1)
+        total = _mixed((back >= -first) & (back < size - first), grad * out / scale)
+        return scale.pow(-beta) * grad - x * total * (2 * alpha * beta / size), *(None,) * 4
+
+
+def _mixed(counted: Tensor, x: Tensor) -> Tensor:
+    """Sums over the channels that a (C, C) mask counts."""
+    return (counted.to(x.dtype) @ x.flatten(2)).view(x.shape)
+
+
+class CrossMapLRN2d(Module):
+    """(N, C, H, W) divided by the activity of the channels around (Krizhevsky et al. 2012):
+    `x / (k + alpha / size * sum of squares) ** beta`.
+
+    The numbers are PyTorch's; `LocalResponseNorm` has the windows of the paper.
+
+    Raises:
+        ValueError: an input of other than four dims.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        if input.dim() != 4:
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
+        return _CrossMapLRN.apply(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

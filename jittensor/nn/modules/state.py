@@ -10,7 +10,7 @@ from warnings import warn
 
 from ...autograd import no_grad
 from ...tensor import Tensor
-from ..parameter import Parameter
+from ..parameter import Parameter, is_lazy
 from .hooks import RemovableHandle, add_hook
 
 __all__ = ["ModuleState"]
@@ -132,7 +132,7 @@ class ModuleState:
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
     ) -> None:
         for name, value in self._own_state().items():
-            destination[prefix + name] = value if keep_vars else value.detach()
+            destination[prefix + name] = value if keep_vars or is_lazy(value) else value.detach()
         if type(self).get_extra_state is not ModuleState.get_extra_state:
             destination[prefix + _EXTRA_STATE_KEY] = self.get_extra_state()
 
@@ -327,6 +327,10 @@ class _Write:
                 f"object from checkpoint but received {type(given)}"
             )
             return
+        if is_lazy(current):
+            if self.assign:
+                setattr(self.module, name, given)
+            return  # nothing to copy: a given tensor with a shape has materialized it before
         if current.dim() == 0 and tuple(given.shape) == (1,):
             given = given[0]  # scalars were saved with one element before 0-d tensors existed
         if given.shape != current.shape:

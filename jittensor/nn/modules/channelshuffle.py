@@ -1,0 +1,5 @@
+"""In: nothing. Out: what interleaves channels, under the name of PyTorch's file."""
+
+from .vision import ChannelShuffle
+
+__all__ = ["ChannelShuffle"]
