@@ -129,7 +129,8 @@ def untyped_storage(self):
 
 
 METHODS = {
-    "untyped_storage": untyped_storage, "resize_": resize_, "set_": set_, "sum_to_size": sum_to_size, "conj": conj,
+    "untyped_storage": untyped_storage, "resize_": resize_, "set_": set_,
+    "sum_to_size": sum_to_size, "conj": conj,
     "resolve_conj": lambda x: x, "resolve_neg": lambda x: x, "is_conj": lambda x: False,
     "is_neg": lambda x: False, "adjoint": _adjoint,
     "expand_as": lambda x, other: views.expand(x, *other.shape),
