@@ -54,7 +54,8 @@ def _simulated_functions() -> dict:
     import scipy.special
 
     numpy_names = {"round": "rint", "lgamma": "gammaln", "normal_cdf": "ndtr",
-                   "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2",
+                   "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh",
+                   "atan": "arctan", "atan2": "arctan2",
                    "atanh": "arctanh", "pow": "power"}
 
     def typed(function, kind):
