@@ -58,13 +58,15 @@ def build_step(t: Any, shape: Shape) -> tuple[Callable[[Any, Any], Any], Any, An
     return step, x, y
 
 
-def step_thunk(t: Any, shape: Shape, compiler: Callable[..., Any] | None = None) -> Thunk:
-    """One training step, run to the end, through `compiler` if one is given."""
+def step_thunk(t: Any, shape: Shape, compiler: Callable[..., Any] | None = None,
+               looks: bool = False) -> Thunk:
+    """One step of a training loop, through `compiler` if one is given; with `looks` the loop reads
+    every loss, so that nothing of a step is left in flight when the next begins."""
     step, x, y = build_step(t, shape)
     if compiler is not None:
         step = compiler(step)
-    if t is jittensor:
-        return lambda: step(x, y).realize()
+    if looks:
+        return lambda: step(x, y).item()
     return lambda: step(x, y)
 
 
@@ -177,6 +179,12 @@ def cases(shape: Shape, options: Any) -> list[Case]:
     lazy, compiled = ({} if ratio is None else {EAGER: ratio} for ratio in wanted)
     return [
         Case(f"{shape}: lazy", step_thunk(jittensor, shape), eager, inductor, at_least=lazy),
+        Case(
+            f"{shape}: lazy, every loss read",
+            step_thunk(jittensor, shape, looks=True),
+            step_thunk(torch, shape, looks=True) if torch is not None else None,
+            at_least=lazy,
+        ),
         Case(
             f"{shape}: jittensor.compile",
             step_thunk(jittensor, shape, jittensor.compile),
