@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Any
 
-from ..runtime.realize import realize_all
+from ..tensor import realize
 from . import amp
 
 __all__ = ["Stream", "StreamContext", "amp", "current_device", "current_stream", "device_count",
@@ -36,8 +36,8 @@ def is_initialized() -> bool:
 
 
 def synchronize(device: Any = None) -> None:
-    """Run what is pending."""
-    realize_all()
+    """Run what is pending and wait for it."""
+    realize()
 
 
 def current_device() -> str:
