@@ -147,25 +147,12 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
                 else:
                     floats.append(value)
         storage = node.storage
-        base = node.base
-        if base is not None:
-            base = node.base = _settled(base)
-            if base.__class__ is Node:
-                add(("b", base.index, node.out_offset))
-                chained = chained or base.base is not None
+        if node.base is not None:
+            at, moved = _note_base(node, binding, key, known, slots)
+            if at is None:
+                chained = chained or moved
             else:
-                at = known.get(id(base))
-                if at is None:
-                    at = known[id(base)] = len(storages)
-                    storages.append(base)
-                elif (id(base), node.out_offset * rule.writes.dtype.itemsize) not in slots:
-                    places = True
-                start = node.out_offset * rule.writes.dtype.itemsize
-                slot = slots.get((id(base), start))
-                add(("b", -1 - at, slot))
-                if slot is None:
-                    slots[id(base), start] = len(addresses)
-                    addresses.append(base.block.address + start)
+                places = places or moved
                 written = written or set()
                 written.add(at)
             kept.append(i)
@@ -178,6 +165,28 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
     if written and (places or chained):
         add(_overlaps(nodes, known, written, chained))
     return tuple(key), binding
+
+
+def _note_base(node: Node, binding: Binding, key: list, known: dict, slots: dict) -> tuple:
+    """Adds where an in-place node writes to the key and the binding. (number of the storage,
+    whether at an offset of its own), or (None, whether into a pending write) for a pending one."""
+    base = node.base = _settled(node.base)
+    if base.__class__ is Node:
+        key.append(("b", base.index, node.out_offset))
+        return None, base.base is not None
+    start = node.out_offset * node.rule.writes.dtype.itemsize
+    slot = slots.get((id(base), start))
+    at, moved = known.get(id(base)), False
+    if at is None:
+        at = known[id(base)] = len(binding.storages)
+        binding.storages.append(base)
+    else:
+        moved = slot is None
+    key.append(("b", -1 - at, slot))
+    if slot is None:
+        slots[id(base), start] = len(binding.addresses)
+        binding.addresses.append(base.block.address + start)
+    return at, moved
 
 
 def _settled(source):
