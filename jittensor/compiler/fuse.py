@@ -22,7 +22,10 @@ from .graph import Entry, Graph
 from .loops import Loop, Member, Nest, address, match, match_repeats, new_index
 
 MAX_MEMBERS = 96      # statements of a kernel
-MAX_POINTERS = 24     # memory operands of a kernel
+MAX_POINTERS = 24     # memory operands that a kernel reads
+FEW_POINTERS = 8      # the same where one sum of many terms, or few elements, are all there is
+FEW_MEMBERS = 16      # statements of a kernel over few elements
+FEW_ELEMENTS = 256
 LONG_ROW = 1 << 16    # elements: longer rows are reduced in chunks of this size
 FEW_ROWS = 4
 WIDE = 32             # rows and columns from which a transposed result is written in tiles
@@ -46,6 +49,7 @@ class Group:
     nest: Nest
     entries: list[int]
     preds: set[Group] = field(default_factory=set)   # groups that must run before
+    reads: set[tuple] = field(default_factory=set)   # (source, where in it) from other groups
     stored: list[int] = field(default_factory=list)  # entries whose values go to memory
     serial: int = field(default_factory=count().__next__)
     into: Group | None = None                        # the group that swallowed this one
@@ -93,6 +97,8 @@ class _State:
         """Makes a group of entry i and merges it with its producers' where rules allow."""
         entry = self.graph.entries[i]
         group = self.newest = _single(i, entry)
+        group.reads.update((s, entry.offsets[k] if s >= 0 else entry.slots[k])
+                           for k, s in enumerate(entry.srcs))
         self.of[i] = group
         for source in entry.srcs + ((entry.base,) if entry.base is not None else ()):
             if source >= 0:
@@ -119,11 +125,11 @@ class _State:
     # ── merging ───────────────────────────────────────────────────────────────────────────────
     def _try(self, i: int, k: int, source: int) -> Why | None:
         mine, theirs = self.of[i], self.of[source]
-        why = (_kinds(mine, theirs) or _room(mine, theirs)
+        entry, producer = self.graph.entries[i], self.graph.entries[source]
+        why = (_kinds(mine, theirs) or _room(mine, theirs, entry)
                or self._cycle(mine, theirs))
         if why is not None:
             return why
-        entry, producer = self.graph.entries[i], self.graph.entries[source]
         if entry.offsets[k] != start(producer):
             return Why("the read starts elsewhere than the write")
         if entry.reads[k].dtype is not producer.region.dtype:
@@ -194,6 +200,7 @@ class _State:
         theirs.nest = Nest(outer, inner, members)
         theirs.entries = entries
         theirs.preds = (theirs.preds | mine.preds) - {mine, theirs}
+        theirs.reads = _reads(mine, theirs)
         mine.into = theirs
         for e in mine.entries:
             self.of[e] = theirs
@@ -319,11 +326,13 @@ def _reaches(groups: set[Group], goal: Group) -> bool:
     stack, seen = list(groups), set()
     while stack:
         g = stack.pop()
+        if g.into is not None:
+            g = g.find()
         if g is goal:
             return True
         if g.serial not in seen:
             seen.add(g.serial)
-            stack.extend(g.before())
+            stack.extend(g.preds)
     return False
 
 
@@ -399,10 +408,27 @@ def _kinds(mine: Group, theirs: Group) -> Why | None:
     return None
 
 
-def _room(mine: Group, theirs: Group) -> Why | None:
-    if len(mine.entries) + len(theirs.entries) > MAX_MEMBERS:
+def _room(mine: Group, theirs: Group, entry: Entry) -> Why | None:
+    """Sums of as many terms as a program took steps, and work on few elements, which gains
+    nothing from large kernels, are cut early: else each number of steps has kernels of its own."""
+    members = len(mine.entries) + len(theirs.entries)
+    if members > MAX_MEMBERS:
         return Why(f"a kernel holds at most {MAX_MEMBERS} statements")
+    few = members > FEW_MEMBERS and (
+        _total(theirs.nest.outer) * _total(theirs.nest.inner) <= FEW_ELEMENTS)
+    if few:
+        return Why(f"a kernel over few elements holds at most {FEW_MEMBERS} statements")
+    terms = entry.op.name == "add" and len(entry.srcs) == 2
+    most = FEW_POINTERS if terms else MAX_POINTERS
+    if len(_reads(mine, theirs)) > most:
+        return Why(f"a kernel reads at most {most} operands")
     return None
+
+
+def _reads(mine: Group, theirs: Group) -> set[tuple]:
+    """What two groups together read of others' results."""
+    inside = {*mine.entries, *theirs.entries}
+    return {r for r in mine.reads | theirs.reads if r[0] not in inside}
 
 
 def _joined_loops(mine: Group, theirs: Group, pairs: dict[Loop, Loop]):

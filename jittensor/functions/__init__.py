@@ -28,7 +28,7 @@ from . import (
     sorting,
     splitting,
 )
-from .outputs import takes_out, with_out, with_outs  # noqa: F401
+from .outputs import takes_out, with_numpy_names, with_out, with_outs  # noqa: F401
 
 FAMILIES = (_views, rows, arithmetic, activations, reductions, normalization, products, losses,
             joining, splitting, rearranging, scans, selection, sorting, extremes, norms,
@@ -87,9 +87,9 @@ _PUBLIC = {name: _named(value, RESULT_NAMES[name]) if name in RESULT_NAMES else 
            for name, value in _public().items()}
 for _name, _value in _PUBLIC.items():      # methods have no out=
     _out = takes_out(_value) or _name in _OUT_TOO or _name.endswith("_copy")
-    globals()[_name] = with_out(_value, _name) if _out else _value
+    globals()[_name] = with_out(_value, _name) if _out else with_numpy_names(_value)
 __all__ = sorted(name for name in _PUBLIC if not name.startswith(("_", "special_"))
                  and name not in INTERNAL | UNLISTED)
-METHODS = {name: value for name, value in _PUBLIC.items()
+METHODS = {name: with_numpy_names(value) for name, value in _PUBLIC.items()
            if name not in INTERNAL and (not name.startswith("_")
                                         or value.__module__.endswith(".gradients"))}

@@ -65,8 +65,12 @@ def with_out(function: Callable, name: str) -> Callable:
         TypeError: what is given is not a tensor (or a tuple of as many as there are results).
         RuntimeError: its dtype, memory or part in gradients do not fit.
     """
+    named_dims = _names(function) & {"dim", "dims", "keepdim"}
+
     @functools.wraps(function)
     def call(*args, out=None, **named):
+        if named and named_dims:
+            named = _renamed(named)
         if out is None:
             return function(*args, **named)
         outs = _tensors(name, out)
@@ -89,13 +93,38 @@ def with_out(function: Callable, name: str) -> Callable:
     return call
 
 
+def with_numpy_names(function: Callable) -> Callable:
+    """The function, which if it has `dim` or `keepdim` also takes them as `axis` and `keepdims`."""
+    if not _names(function) & {"dim", "dims", "keepdim"}:
+        return function
+
+    @functools.wraps(function)
+    def call(*args, **named):
+        return function(*args, **_renamed(named)) if named else function(*args)
+
+    return call
+
+
+def _renamed(named: dict) -> dict:
+    """Keyword arguments with PyTorch's names for NumPy's."""
+    for theirs, ours in (("axis", "dim"), ("keepdims", "keepdim")):
+        if theirs in named and ours not in named:
+            named[ours] = named.pop(theirs)
+    return named
+
+
 def takes_out(function: Callable) -> bool:
     """Whether a function has a parameter `out`."""
+    return "out" in _names(function)
+
+
+def _names(function: Callable) -> set[str]:
+    """The names of a function's parameters."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     code = getattr(function, "__code__", None)
-    return code is not None and "out" in code.co_varnames[
-        :code.co_argcount + code.co_kwonlyargcount]
+    return set() if code is None else set(
+        code.co_varnames[:code.co_argcount + code.co_kwonlyargcount])
 
 
 def with_outs(names: dict, public: Iterable[str], prefix: str = "") -> dict:

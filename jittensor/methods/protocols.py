@@ -119,7 +119,7 @@ def _rebuild(cls, array, dtype, requires_grad, attributes):
 
 METHODS = {
     "__bool__": _bool, "__index__": _index, "__len__": _len, "__iter__": _iter,
-    "__contains__": _contains, "__format__": _format, "__repr__": _repr, "__str__": _repr,
+    "__contains__": _contains, "__format__": _format, "__repr__": _repr, "__str__": object.__str__,
     "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce, "__float__": lambda x: float(_number(x)),
     "__int__": lambda x: int(_number(x)), "__complex__": lambda x: complex(_number(x)),
 }

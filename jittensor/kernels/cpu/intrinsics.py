@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .lanes import LANES
+from .lanes import LANES, TILE
 
 VERSION = 1
 SCOPES = 24            # stores of one kernel that get an alias scope of their own
@@ -219,8 +219,9 @@ def _tile(code: str):
         out = types.CPointer(NUMBA[code])
 
         def codegen(ctx, b, sig, a):
-            element = ctx.get_value_type(NUMBA[code])
-            block = cgutils.alloca_once(b, ir.ArrayType(element, size))
+            # not cgutils.alloca_once: it fills with zeros, an element at a time in LLVM's eyes
+            with b.goto_entry_block():
+                block = b.alloca(ir.ArrayType(ctx.get_value_type(NUMBA[code]), size))
             block.align = 64
             return b.bitcast(block, ctx.get_value_type(out))
 
@@ -286,47 +287,74 @@ def _lanes_start(how: str, code: str):
     return start
 
 
+def _steps(b, how: str, code: str, data, start: list, first, stop) -> list:
+    """IR of a loop: `start`, one value a vector, combined with steps first..stop-1 of all lanes."""
+    width = _vectors(code)[1].count
+    head, body, done = (b.append_basic_block(x) for x in ("lanes", "step", "end"))
+    before = b.block
+    b.branch(head)
+    b.position_at_end(head)
+    i, live = b.phi(I64), [b.phi(v.type) for v in start]
+    b.cbranch(b.icmp_unsigned("<", i, stop), body, done)
+    b.position_at_end(body)
+    at = b.gep(data, [b.mul(i, ir.Constant(I64, LANES[code]))])
+    for k, acc in enumerate(live):
+        v = b.load(b.bitcast(b.gep(at, [ir.Constant(I64, k * width)]), acc.type.as_pointer()))
+        v.align = LLVM_ALIGN[code]
+        acc.add_incoming(start[k], before)
+        acc.add_incoming(combine(b, how, code, acc, v), body)
+    i.add_incoming(first, before)
+    i.add_incoming(b.add(i, ir.Constant(I64, 1)), body)
+    b.branch(head)
+    b.position_at_end(done)
+    return live
+
+
+def _blocks(b, code: str, data, start: list, stop) -> list:
+    """IR of a loop over blocks of a sum, each added up from zero: the error of a long sum of
+    floats grows with the number of blocks, not of elements."""
+    head, body, done = (b.append_basic_block(x) for x in ("blocks", "block", "added"))
+    before = b.block
+    b.branch(head)
+    b.position_at_end(head)
+    first, total = b.phi(I64), [b.phi(v.type) for v in start]
+    b.cbranch(b.icmp_unsigned("<", first, stop), body, done)
+    b.position_at_end(body)
+    end = b.add(first, ir.Constant(I64, TILE // LANES[code]))
+    end = b.select(b.icmp_unsigned("<", end, stop), end, stop)
+    zeros = [ir.Constant(v.type, [0] * v.type.count) for v in start]
+    sums = _steps(b, "add", code, data, zeros, first, end)
+    for k, acc in enumerate(total):
+        acc.add_incoming(start[k], before)
+        acc.add_incoming(b.fadd(acc, sums[k]), b.block)
+    first.add_incoming(ir.Constant(I64, 0), before)
+    first.add_incoming(end, b.block)
+    b.branch(head)
+    b.position_at_end(done)
+    return total
+
+
 def _lanes_sweep(how: str, code: str):
     @intrinsic
     def sweep(typingctx, acc, values, count):
         """acc[k % lanes] is combined with values[k], for k in 0..count-1."""
         def codegen(ctx, b, sig, a):
             n, vector = _vectors(code)
-            width, lanes = vector.count, LANES[code]
-            accs, data = a[0], a[1]
-            entry_count = b.udiv(a[2], ir.Constant(I64, lanes))
+            accs, data, lanes = a[0], a[1], ir.Constant(I64, LANES[code])
+            steps = b.udiv(a[2], lanes)
             wide = b.bitcast(accs, vector.as_pointer())
-            first = []
+            live = []
             for k in range(n):
                 v = b.load(b.gep(wide, [ir.Constant(I64, k)]))
                 v.align = 64
-                first.append(v)
-            head, body, done = (b.append_basic_block(x) for x in ("lanes", "step", "end"))
-            before = b.block
-            b.branch(head)
-            b.position_at_end(head)
-            i = b.phi(I64)
-            live = [b.phi(vector) for _ in range(n)]
-            b.cbranch(b.icmp_unsigned("<", i, entry_count), body, done)
-            b.position_at_end(body)
-            at = b.gep(data, [b.mul(i, ir.Constant(I64, lanes))])
-            new = []
-            for k in range(n):
-                v = b.load(b.bitcast(b.gep(at, [ir.Constant(I64, k * width)]),
-                                     vector.as_pointer()))
-                v.align = LLVM_ALIGN[code]
-                new.append(combine(b, how, code, live[k], v))
-            i_next = b.add(i, ir.Constant(I64, 1))
-            b.branch(head)
-            i.add_incoming(ir.Constant(I64, 0), before)
-            i.add_incoming(i_next, body)
-            for k in range(n):
-                live[k].add_incoming(first[k], before)
-                live[k].add_incoming(new[k], body)
-            b.position_at_end(done)
+                live.append(v)
+            if how == "add" and code in ("f32", "f64"):
+                live = _blocks(b, code, data, live, steps)
+            else:
+                live = _steps(b, how, code, data, live, ir.Constant(I64, 0), steps)
             for k in range(n):
                 b.store(live[k], b.gep(wide, [ir.Constant(I64, k)])).align = 64
-            full = b.mul(entry_count, ir.Constant(I64, lanes))
+            full = b.mul(steps, lanes)
             with cgutils.for_range(b, b.sub(a[2], full)) as loop:
                 slot = b.gep(accs, [loop.index])
                 v = b.load(b.gep(data, [b.add(full, loop.index)]))

@@ -219,4 +219,4 @@ class ColumnKernel(RowKernel):
         at = self.element("j")
         kept = self.kept(0)
         wanted = {s.refs[0][1] for s in (self.nest.body[i] for i in ids) if s.refs[0][0] == "v"}
-        self.accumulate(ids, self.compute(sorted(kept | wanted), at, kept), at)
+        self.accumulate(ids, self.compute(sorted(kept | wanted), at, kept, self.first()), at)

@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...compiler.graph import Entry
+from .attention import ATTENTION
+from .convolution import CONVOLUTION
+from .pooling import POOLING
 from .recurrent import RECURRENT
 
 
@@ -150,7 +153,7 @@ def _join(function):
 
 
 OPAQUE = {
-    **RECURRENT,
+    **ATTENTION, **CONVOLUTION, **POOLING, **RECURRENT,
     "matmul": _matmul, "linear": _matmul, "index_select": _index_select, "gather": _gather,
     "index_add": _rows(_join(np.add)), "index_copy": _rows(lambda old, new: new),
     "_scatter_copy": _elements(lambda old, new: new), "_scatter_add": _elements(_join(np.add)),

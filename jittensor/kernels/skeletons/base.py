@@ -197,18 +197,20 @@ class Kernel:
         lines = _Indented(self)
         return Formulas(lines, self.imports, self.constants, self.fresh)
 
-    def compute(self, ids: list[int], at, store: set[int]) -> dict[int, tuple[str, str]]:
+    def compute(self, ids: list[int], at, store: set[int],
+                later: set[int] = frozenset()) -> dict[int, tuple[str, str]]:
         """Evaluates statements `ids` and what they need at one point.
 
-        `at(k)` gives the index of operand k; statements in `store` are stored. Values that
-        another sweep has stored are loaded again; values known once a row are taken from there.
+        `at(k)` gives the index of operand k; statements in `store` are stored, those in `later`
+        only afterwards, so that they are computed here too. Other values that are stored were so
+        by another sweep and are loaded again; values known once a row are taken from there.
         """
         formulas, known, writes = self.formulas(), {}, []
-        order = self._cone(ids, store)
+        order = self._cone(ids, store | later)
         for i in order:
             s = self.nest.body[i]
             stores = s.stores or self.stash.get(i, ())
-            if stores and i not in store:
+            if stores and i not in store and i not in later:
                 known[i] = self.read(formulas, stores[0], at(stores[0]))
                 continue
             operands = []
@@ -217,13 +219,19 @@ class Kernel:
             numbers = frozenset(n for n, ref in enumerate(s.refs) if ref[0] == "s")
             value = formulas.operator(s.op, s.compute, s.result, operands, numbers)
             known[i] = (value, s.result)
-            for k in stores:
+            for k in stores if i in store else ():
                 have = self.nest.operands[k].dtype
                 writes.append((k, formulas.cast(value, s.result, have)))
         # after every load: a store may take over the memory of an input read at the same place
         for k, value in writes:
             self.write(k, at(k), value)
         return known
+
+    def first(self) -> set[int]:
+        """Statements that stand once a row and need no reduction: column and split kernels store
+        them only when all elements are done."""
+        return {i for i, s in enumerate(self.nest.body)
+                if s.level == "row" and not s.combine and s.phase == 0}
 
     def operand(self, formulas: Formulas, ref: tuple, at, known) -> tuple[str, str]:
         """(register, code) of a ref."""

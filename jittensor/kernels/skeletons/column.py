@@ -90,7 +90,7 @@ class ColumnKernel(RowKernel):
         nest = self.nest
         stored = {i for i, s in enumerate(nest.body) if s.level == "full" and s.stores}
         wanted = {nest.body[i].refs[0][1] for i in ids if nest.body[i].refs[0][0] == "v"}
-        known = self.compute(sorted(stored | wanted), self._at, stored)
+        known = self.compute(sorted(stored | wanted), self._at, stored, self.first())
         formulas = self.formulas()
         for i in ids:
             s = nest.body[i]

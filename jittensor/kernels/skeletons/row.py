@@ -5,10 +5,8 @@ from __future__ import annotations
 from ...compiler.fuse import LONG_ROW
 from ...compiler.lower import Statement
 from ...graph.ops import OPS
-from ..cpu.lanes import LANES
+from ..cpu.lanes import LANES, TILE
 from .base import Kernel
-
-TILE = 1024  # elements of a stack tile between a row's formula and its reduction
 
 
 class RowKernel(Kernel):

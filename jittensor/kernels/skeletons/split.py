@@ -53,9 +53,8 @@ class SplitKernel(RowKernel):
         )
         self.enter_row("row")
         inputs = {r[1] for s in self.nest.body for r in s.refs if r[0] == "v"}
-        for i, s in enumerate(self.nest.body):
-            if s.level == "row" and not s.combine and s.phase == 0 and i in inputs:
-                self.rows.update(self.compute([i], lambda k: "0", {i} if not s.stores else set()))
+        for i in sorted(self.first() & inputs):
+            self.rows.update(self.compute([i], lambda k: "0", set(), self.first()))
         stored = {i for i, s in enumerate(self.nest.body) if s.level == "full" and s.stores}
         self.chunk(ids, stored)
         for place, i in enumerate(ids):

@@ -18,6 +18,8 @@ from ...functions.products import _c_name as c_name
 from ...functions.rows import title
 from ...graph import dtypes as dt
 from ...graph.node import spec_of
+from ...graph.shapes import contiguous_strides
+from ...kernels import attention as kernels
 from ...record import apply
 from ...tensor import Tensor
 from .dropout import dropout as drop
@@ -85,11 +87,50 @@ def _shares(scores: Tensor) -> Tensor:
                  spec=lambda: spec_of(scores.dtype, scores.shape))
 
 
+def _own(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
+    """Whether the kernel of attention takes the inputs: no gradient, four dims at most."""
+    return (query.dtype in (dt.float32, dt.float64) and 2 <= query.ndim <= 4
+            and query.ndim == key.ndim == value.ndim and query.shape[:-2] == key.shape[:-2]
+            and key.shape[:-1] == value.shape[:-1] and query.shape[-1] == key.shape[-1]
+            and 0 < query.shape[-1] <= kernels.WIDEST
+            and all(x.numel() for x in (query, key, value))
+            and not any(map(_needs_grad, (query, key, value, mask)))
+            and (mask is None or mask.ndim <= query.ndim and all(
+                n in (1, m) for n, m in zip(reversed(mask.shape), reversed(
+                    (*query.shape[:-1], key.shape[-2])), strict=False))))
+
+
+def _four(x: Tensor) -> Tensor:
+    """x with dims of size 1 in front, the elements of its last dim next to each other."""
+    while x.ndim < 4:
+        x = x.unsqueeze(0)
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def _whole(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, is_causal: bool,
+           scale: float) -> Tensor:
+    """Attention in one kernel."""
+    shape = (*query.shape[:-1], value.shape[-1])
+    tensors = [_four(query), _four(key), _four(value)]
+    if mask is not None:
+        if mask.dtype is not dt.bool_:
+            mask = mask.to(query.dtype)
+        scores = (*tensors[0].shape[:3], key.shape[-2])
+        tensors.append(mask.expand(scores))
+    four = (*tensors[0].shape[:3], shape[-1])
+    out = apply("_attention", tuple(tensors), (bool(is_causal), 1, float(scale)),
+                spec=lambda: spec_of(query.dtype, four, contiguous_strides(four),
+                                     query.spec.device))
+    return out.view(shape)
+
+
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_p: float,
             is_causal: bool, scale: float | None) -> Tensor:
     """(..., L, E), (..., S, E), (..., S, Ev) to (..., L, Ev)."""
     if scale is None:
         scale = 1 / math.sqrt(query.shape[-1]) if query.shape[-1] else float("nan")
+    if not dropout_p and _own(query, key, value, mask):
+        return _whole(query, key, value, mask, is_causal, scale)
     scores = functions.matmul(query, key.transpose(-2, -1)) * scale
     shares = _shares(_masked(scores, mask, is_causal))
     if dropout_p:

@@ -1,8 +1,9 @@
 """In: signals (N, C, *size), kernels (O, C / groups, *kernel). Out: their convolutions.
 
-Each is one matrix product over windows. The convolution, its transpose and the product that
-gives the kernels' gradient are linear in each operand and each other's gradients (Dumoulin &
-Visin 2016), so that three operations are closed under differentiation.
+The convolution, its transpose and the product that gives the kernels' gradient are linear in each
+operand and each other's gradients (Dumoulin & Visin 2016), so that three operations are closed
+under differentiation. float32 and float64 have kernels of their own; for other dtypes each is one
+matrix product over windows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from math import prod
 from ... import functions
 from ...autograd.graph import relabel
 from ...functions.rules import gradient_rule, with_gradient
+from ...graph.node import spec_of
+from ...graph.shapes import contiguous_strides, span
+from ...kernels import convolution as kernels  # noqa: F401  (fills the table of opaque operators)
+from ...record import apply
 from ...tensor import Tensor
 from .windows import Sizes, counts, overlap_add, plain, reach, several, window_view
 
@@ -27,6 +32,18 @@ def _edges(low: Sizes, high: Sizes) -> list[int]:
 
 def _padded(x: Tensor, low: Sizes, high: Sizes) -> Tensor:
     return functions.constant_pad_nd(x, _edges(low, high), 0) if any(low) or any(high) else x
+
+
+def _own(x: Tensor, other: Tensor) -> bool:
+    """Whether the kernels of convolutions take the operands."""
+    return (x.dtype.code in ("f32", "f64") and len(x.shape) <= 5 and x.numel() > 0
+            and other.numel() > 0 and span(x.shape, x.stride())[1] < 1 << 30)
+
+
+def _result(name: str, x: Tensor, other: Tensor, attrs: tuple, shape: tuple) -> Tensor:
+    """What a kernel makes of the operands."""
+    return apply(name, (x, other), attrs,
+                 spec=lambda: spec_of(x.dtype, shape, contiguous_strides(shape), x.spec.device))
 
 
 # attrs of all three: (stride, low, high, dilation, groups, kernel, size of the plain input)
@@ -58,6 +75,12 @@ _CORRELATE = gradient_rule("convolution_weight", _correlate_backward, saves=(0, 
 def _convolve(x, weight, stride, low, high, dilation, groups, kernel, size) -> Tensor:
     """(N, C, *size), (O, C / groups, *kernel) to (N, O, *counts)."""
     def compute() -> Tensor:
+        if _own(x, weight):
+            number = counts([n + p + q for n, p, q in zip(x.shape[2:], low, high, strict=True)],
+                            kernel, stride, dilation)
+            return _result("_slide", x, weight.contiguous(), (
+                stride, low, dilation, groups, kernel, number),
+                (x.shape[0], weight.shape[0], *number))
         wide = _padded(x, low, high)
         number = counts(wide.shape[2:], kernel, stride, dilation)
         count, channels = x.shape[:2]
@@ -74,6 +97,9 @@ def _convolve(x, weight, stride, low, high, dilation, groups, kernel, size) -> T
 def _transposed(x, weight, stride, low, high, dilation, groups, kernel, size) -> Tensor:
     """(N, O, *counts), (O, C / groups, *kernel) to (N, C, *size)."""
     def compute() -> Tensor:
+        if _own(x, weight):
+            return _result("_slide_back", x, weight, (stride, low, dilation, groups, kernel, size),
+                           (x.shape[0], groups * weight.shape[1], *size))
         count, outputs = x.shape[:2]
         number = tuple(x.shape[2:])
         matrix = weight.reshape(1, groups, outputs // groups, weight.shape[1] * prod(kernel))
@@ -94,6 +120,9 @@ def _correlate(x, other, stride, low, high, dilation, groups, kernel, size) -> T
     """(N, C, *size), (N, O, *counts) to (O, C / groups, *kernel), summed over N and windows."""
     def compute() -> Tensor:
         dims, channels, outputs = len(kernel), x.shape[1], other.shape[1]
+        if _own(x, other):
+            return _result("_correlate", x, other.contiguous(), (
+                stride, low, dilation, groups, kernel), (outputs, channels // groups, *kernel))
         number = tuple(other.shape[2:])
         view = window_view(_padded(x, low, high), kernel, stride, dilation)
         # The windows that the plain convolution made may be fewer than those that fit.

@@ -12,6 +12,7 @@ import numpy as np
 
 from ... import creation
 from ...autograd.graph import relabel
+from ...graph.dtypes import BY_NAME
 from ...tensor import Tensor
 from .adaptive_pooling import (
     adaptive_avg_pool1d,
@@ -73,20 +74,22 @@ def _cubic(t: np.ndarray, a: float) -> np.ndarray:
     """The cubic convolution kernel (Keys 1981)."""
     t = np.abs(t)
     near = ((a + 2) * t - (a + 3)) * t * t + 1
-    far = ((t - 5) * t + 8) * t * a - 4 * a
+    far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
     return np.where(t <= 1, near, np.where(t < 2, far, 0))
 
 
-def _matrix(have: int, want: int, factor: float | None, corners: bool, cubic: bool) -> np.ndarray:
-    """The weights (want, have) of linear or cubic interpolation."""
-    step, k = _step(have, want, factor, corners), np.arange(want)
-    at = k * step if corners else (k + 0.5) * step - 0.5
+def _matrix(have: int, want: int, factor: float | None, corners: bool, cubic: bool,
+            real: type) -> np.ndarray:
+    """The weights (want, have) of linear or cubic interpolation, places computed in a precision."""
+    step, k = real(_step(have, want, factor, corners)), np.arange(want)
+    at = k * step if corners else (k + 0.5) * np.float64(step) - 0.5    # one rounding, as by fma
+    at = at.astype(real)
     if not cubic:
         at = np.maximum(at, 0)
     low = np.floor(at).astype(np.int64)
-    matrix = np.zeros((want, have))
+    matrix = np.zeros((want, have), real)
     for tap in range(-1, 3) if cubic else range(2):
-        gap = np.abs(at - (low + tap))
+        gap = np.abs(at - (low + tap).astype(real))
         weight = _cubic(gap, -0.75) if cubic else np.maximum(1 - gap, 0)
         np.add.at(matrix, (k, np.clip(low + tap, 0, have - 1)), weight)
     return matrix
@@ -160,8 +163,9 @@ def _resampled(x: Tensor, sizes, factors, mode: str, corners: bool, antialias: b
         if mode in ("nearest", "nearest-exact"):
             out = _nearest(out, d, want, factor, mode == "nearest-exact")
         elif x.shape[d] != want or factor is not None:
-            form = _smooth_matrix if antialias else _matrix
-            out = along(out, d, form(x.shape[d], want, factor, corners, mode == "bicubic"))
+            options = x.shape[d], want, factor, corners, mode == "bicubic"
+            out = along(out, d, _smooth_matrix(*options) if antialias else _matrix(
+                *options, np.float64 if x.dtype is BY_NAME["float64"] else np.float32))
     label = _LABELS.get(mode) or ("UpsampleNearest" + ("Exact" if "exact" in mode else "")
                                   + f"{dims}D")
     out = out.clone() if out is x else out.contiguous()

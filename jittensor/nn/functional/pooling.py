@@ -10,7 +10,12 @@ import numpy as np
 from ... import creation, functions
 from ...autograd.graph import relabel
 from ...autograd.modes import modes, no_grad
+from ...functions.rules import gradient_rule, with_gradient
 from ...graph.dtypes import int64
+from ...graph.node import spec_of
+from ...graph.shapes import contiguous_strides
+from ...kernels import pooling as kernels  # noqa: F401  (fills the table of opaque operators)
+from ...record import apply
 from ...tensor import Tensor
 from .windows import Sizes, reach, several, window_view, windows
 
@@ -67,6 +72,65 @@ def _padded(x: Tensor, low: Sizes, high: Sizes, value) -> Tensor:
     return functions.constant_pad_nd(x, widths, value) if any(widths) else x
 
 
+# ── kernels of their own ──────────────────────────────────────────────────────────────────────
+# attrs of all: (kernel, stride, padding, dilation, windows), of means (divisor's mode, divisor) too
+def _own(x: Tensor) -> bool:
+    """Whether the kernels of pooling take a signal."""
+    return x.dtype.code in ("f32", "f64") and x.numel() > 0 and len(x.shape) <= 5
+
+
+def _pooled(name: str, tensors: tuple, attrs: tuple, size: Sizes, dtype=None) -> Tensor:
+    """What a kernel makes of contiguous tensors (N, C, ...): (N, C, *size)."""
+    tensors = tuple(t.contiguous() for t in tensors)
+    x = tensors[0]
+    shape = (*x.shape[:2], *size)
+    return apply(name, tensors, attrs, spec=lambda: spec_of(
+        dtype or x.dtype, shape, contiguous_strides(shape), x.spec.device))
+
+
+def _largest(x: Tensor, attrs: tuple) -> Tensor:
+    """The places of maxima."""
+    with no_grad():
+        return _pooled("_max_places", (x.detach(),), attrs, attrs[4], int64)
+
+
+def _max_backward(node, grad):
+    x, size = node.saved(0), node.specs[0].shape[2:]
+    if not modes.grad:
+        return [_pooled("_max_pool_back", (x, grad), (*node.attrs, size), size)]
+    places = _largest(x, node.attrs).reshape(*x.shape[:2], -1)
+    zeros = creation.zeros((*x.shape[:2], prod(size)), dtype=grad.dtype)
+    return [zeros.scatter_add(2, places, grad.reshape(places.shape)).reshape(x.shape)]
+
+
+def _avg_backward(node, grad):
+    return [_spread(grad, node.attrs, node.specs[0].shape[2:])]
+
+
+def _spread_backward(node, grad):
+    return [_means(grad, node.attrs[:-1])]
+
+
+_MAXIMA = gradient_rule("max_pool", _max_backward, saves=(0,))
+_MEANS = gradient_rule("avg_pool", _avg_backward)
+_SPREAD = gradient_rule("avg_pool_back", _spread_backward)
+
+
+def _maxima(x: Tensor, attrs: tuple) -> Tensor:
+    return with_gradient(_MAXIMA, lambda: _pooled("_max_pool", (x,), attrs, attrs[4]), (x,), attrs)
+
+
+def _means(x: Tensor, attrs: tuple) -> Tensor:
+    return with_gradient(_MEANS, lambda: _pooled("_avg_pool", (x,), attrs, attrs[4]), (x,), attrs)
+
+
+def _spread(x: Tensor, attrs: tuple, size: Sizes) -> Tensor:
+    """The gradient of means."""
+    attrs = (*attrs[:5], *attrs[5:7], size)
+    return with_gradient(_SPREAD, lambda: _pooled(
+        "_avg_pool_back", (x,), (*attrs[:5], size, *attrs[5:7]), size), (x,), attrs)
+
+
 # ── maxima ────────────────────────────────────────────────────────────────────────────────────
 def take_largest(x: Tensor, table: np.ndarray, number: Sizes) -> tuple[Tensor, Tensor]:
     """The largest of those elements of each (N, C) plane that a row of the table names.
@@ -120,6 +184,13 @@ def _max_pool(dims: int, with_indices: bool = False) -> Callable:
         kernel, steps, low, high, gaps, number = _geometry(
             name, x, kernel_size, stride, padding, dilation, ceil_mode, dims)
         indices = return_indices or with_indices
+        if _own(x):
+            attrs = (kernel, steps, low, gaps, number)
+            values = relabel(_maxima(x, attrs), f"MaxPool{dims}DWithIndicesBackward0")
+            places = _largest(x, attrs) if indices else values
+            if x is not input:
+                values, places = values.squeeze(0), places.squeeze(0)
+            return (values, places) if indices else values
         if not indices and not (modes.grad and x.requires_grad):
             view = window_view(_padded(x, low, high, _lowest(x)), kernel, steps, gaps)
             out = view.amax(tuple(range(2, 2 + dims)))
@@ -226,6 +297,11 @@ def _avg_pool(dims: int) -> Callable:
             raise RuntimeError("divisor must be not zero")
         kernel, steps, low, high, gaps, number = _geometry(
             name, x, kernel_size, stride, padding, 1, ceil_mode, dims)
+        if _own(x):
+            mode = 0 if divisor_override is not None else 1 if count_include_pad else 2
+            out = _means(x, (kernel, steps, low, gaps, number, mode, divisor_override or 1))
+            relabel(out, f"AvgPool{dims}DBackward0")
+            return out if x is input else out.squeeze(0)
         wide = _padded(x, low, high, 0)
         total = windows(wide, kernel, steps, gaps).sum(tuple(range(2, 2 + dims)))
         if divisor_override is not None:

@@ -55,14 +55,34 @@ def test_a_query_without_keys_gives_zeros_and_no_gradient():
 
 
 def test_few_kernels(monkeypatch):
-    """Two products and one kernel for all between them."""
+    """One kernel; with gradients two products and one kernel for all between them."""
     monkeypatch.setattr(jt.config, "eager", False)
     q, k, v = tensors(Q, K, V)
     mask = jt.from_numpy(SEEN.copy())
     jt.realize()
     before = jt.stats().kernels_launched
     out = F.scaled_dot_product_attention(q, k, v, mask).realize()
-    assert jt.stats().kernels_launched - before == 3 and out.shape == q.shape
+    assert jt.stats().kernels_launched - before == 1 and out.shape == q.shape
+    q.requires_grad_()
+    before = jt.stats().kernels_launched
+    recorded = F.scaled_dot_product_attention(q, k, v, mask).realize()
+    assert jt.stats().kernels_launched - before == 3
+    np.testing.assert_allclose(recorded.detach().numpy(), out.numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_blocks_of_queries_and_keys(dtype):
+    """More queries and keys than a block has; one kernel whatever the sizes are."""
+    rng = np.random.default_rng(1)
+    for steps, keys, inner, wide in ((150, 300, 40, 50), (7, 5, 3, 4), (1, 1, 1, 1)):
+        q, k, v = (rng.normal(size=(1, 2, *s)).astype(dtype)
+                   for s in ((steps, inner), (keys, inner), (keys, wide)))
+        for causal in (False, True):
+            added = np.where(np.tri(steps, keys, dtype=bool), 0.0, -np.inf) if causal else 0.0
+            out = F.scaled_dot_product_attention(*tensors(q, k, v), is_causal=causal)
+            np.testing.assert_allclose(out.numpy(), formula(q, k, v, added),
+                                       rtol=1e-4 if dtype == "float32" else 1e-11,
+                                       atol=1e-5 if dtype == "float32" else 1e-12)
 
 
 def test_groups_of_heads_are_repeated_keys():
