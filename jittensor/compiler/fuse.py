@@ -25,7 +25,7 @@ MAX_MEMBERS = 96      # statements of a kernel
 MAX_POINTERS = 24     # memory operands that a kernel reads
 FEW_POINTERS = 8      # the same where one sum of many terms, or few elements, are all there is
 FEW_MEMBERS = 16      # statements of a kernel over few elements
-FEW_ELEMENTS = 256
+FEW_ELEMENTS = 4
 LONG_ROW = 1 << 16    # elements: longer rows are reduced in chunks of this size
 FEW_ROWS = 4
 WIDE = 32             # rows and columns from which a transposed result is written in tiles
@@ -53,6 +53,9 @@ class Group:
     stored: list[int] = field(default_factory=list)  # entries whose values go to memory
     serial: int = field(default_factory=count().__next__)
     into: Group | None = None                        # the group that swallowed this one
+
+    def __hash__(self) -> int:       # not by address: sets have one order in every process
+        return self.serial
 
     def find(self) -> Group:
         """This group, or the one that it became part of."""
