@@ -140,20 +140,17 @@ def test_a_loop_of_manual_updates_does_not_pile_up():
     assert abs((w * x).sum().item() - 1) < 1e-3
 
 
-def test_digits_example_compiles_nothing_in_later_processes(tmp_path):
-    """One of 18 kernels differs from process to process in whether it writes over its input (why
-    is not known), so that a second process may meet a variant that the first did not."""
+def test_digits_example_compiles_nothing_in_a_second_process(tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("tqdm")
-    env = {**os.environ, "JITTENSOR_CACHE_DIR": str(tmp_path)}
     runs = []
-    while len(runs) < 2 or len(runs) < 6 and "kernels: 0 compiled" not in runs[-1].stdout:
-        runs.append(subprocess.run([sys.executable, str(EXAMPLES / "digits.py")], env=env,
-                                   text=True, capture_output=True, timeout=300))
-    for done in runs:
+    for seed in ("1", "2"):        # nor may the order of sets matter
+        env = {**os.environ, "JITTENSOR_CACHE_DIR": str(tmp_path), "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, str(EXAMPLES / "digits.py")], env=env, text=True,
+                              capture_output=True, timeout=300)
         assert done.returncode == 0, done.stderr
-    assert "kernels: 1 compiled" in runs[1].stdout or "kernels: 0 compiled" in runs[1].stdout
-    lines = runs[-1].stdout.strip().splitlines()
-    assert float(lines[-2].split()[-1]) > 0.97
-    assert lines[-1].startswith("kernels: 0 compiled, ")
-    assert runs[0].stdout.strip().splitlines()[-2] == lines[-2]
+        runs.append(done.stdout.strip().splitlines())
+    first, second = runs
+    assert float(second[-2].split()[-1]) > 0.97
+    assert "kernels: 0 compiled" not in first[-1] and "kernels: 0 compiled, " in second[-1]
+    assert first[-2] == second[-2]
