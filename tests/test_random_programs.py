@@ -15,7 +15,7 @@ import pytest
 
 import jittensor
 from jittensor.config import config
-from jittensor.runtime import realize
+from jittensor.runtime import pieces, realize
 from tests.random_programs.generator import Program
 from tests.random_programs.interpreter import interpreted
 from tests.random_programs.runner import run
@@ -74,6 +74,17 @@ def test_programs_through_the_interpreter(request) -> None:
             program = Program(seed)
             seen_by(program, eager=False, fusion=True, backend="numba")
             note(request, "interpreted after fusion", program)
+
+
+def test_programs_in_pieces(request, monkeypatch) -> None:
+    """Pending work cut wherever its content says so, every few nodes."""
+    for name, value in {"WHOLE": 6, "LEAST": 2, "MOST": 5}.items():
+        monkeypatch.setattr(pieces, name, value)
+    with interpreted():
+        for seed in seeds(request, compiled=False)[::4]:
+            program = Program(seed)
+            seen_by(program, eager=False, fusion=True, backend="numba")
+            note(request, "interpreted in pieces", program)
 
 
 def test_compiled_programs(request) -> None:

@@ -3,9 +3,9 @@
 A run may still be in flight when `realize_all` returns: the workers compute while the caller
 records what comes next. Whoever looks at memory waits for it (`bind.settle`).
 
-Everything pending is one graph, in program order. Its key (rules, wiring, what is visible; no
-scalars, addresses or offsets of realized memory) finds the plan; the run binds addresses and
-scalars to the plan's tables and makes one native call.
+What is pending is one graph, in program order (a long one is cut into pieces, see `pieces`). Its
+key (rules, wiring, what is visible; no scalars, addresses or offsets of realized memory) finds the
+plan; the run binds addresses and scalars to the plan's tables and makes one native call.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..graph.node import Node, Storage, user_frame, where
 from ..kernels.compile import stats
 from . import blocks
 from .bind import Bound, begin, finish_interrupted, interrupted, lock, proceed, settle
+from .pieces import cut, last_readers
 
 PENDING: list[Node] = []     # every recorded node that has not run, in program order
 PLANS: OrderedDict = OrderedDict()
@@ -57,21 +58,33 @@ def realize_all() -> None:
         nodes = PENDING[:]
         if not nodes:
             return
-        key, binding = snapshot(nodes)
-        if key is None:
-            del PENDING[:len(nodes)]
-        elif config.backend == "reference":
-            run_reference(binding)
-            del PENDING[:len(nodes)]
-        else:
-            try:
-                plan = plan_for(key, binding)
-                bind_plan(plan, binding)
-            except Exception as error:
-                PLANS.pop(key, None)
-                _fail(nodes, error)
-                raise
-            execute(plan, binding)
+        begin, ends = 0, cut(nodes)
+        last = last_readers(nodes) if len(ends) > 1 else None
+        for end in ends:
+            if last is None:
+                _run(nodes)
+            else:
+                _run(nodes[begin:end], [i for i in range(end - begin) if last[begin + i] >= end])
+            begin = end
+
+
+def _run(nodes: list[Node], needed: list[int] | tuple = ()) -> None:
+    """Runs the leading pending nodes; `needed` are those that later ones read."""
+    key, binding = snapshot(nodes, needed)
+    if key is None:
+        del PENDING[:len(nodes)]
+    elif config.backend == "reference":
+        run_reference(binding)
+        del PENDING[:len(nodes)]
+    else:
+        try:
+            plan = plan_for(key, binding)
+            bind_plan(plan, binding)
+        except Exception as error:
+            PLANS.pop(key, None)
+            _fail(PENDING[:], error)
+            raise
+        execute(plan, binding)
 
 
 def _fail(nodes: list[Node], error: Exception) -> None:
@@ -98,8 +111,9 @@ def plan_for(key: tuple, binding: Binding) -> Plan:
     return plan
 
 
-def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
-    """The plan key of pending nodes, and what a run would be bound to."""
+def snapshot(nodes: list[Node], needed: list[int] | tuple = ()) -> tuple[tuple | None, Binding]:
+    """The plan key of pending nodes, and what a run would be bound to. `needed` are those whose
+    values have to be kept though nobody but later nodes sees them."""
     binding = Binding()
     binding.nodes = nodes
     addresses, floats, storages = binding.addresses, binding.floats, binding.storages
@@ -111,6 +125,7 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
     written: set[int] | None = None
     places = False       # a storage is named at two offsets
     chained = False      # a read (or write) of what a pending in-place write leaves
+    needed = set(needed)
     for i, node in enumerate(nodes):
         node.index = i
         rule = node.rule
@@ -156,7 +171,7 @@ def snapshot(nodes: list[Node]) -> tuple[tuple | None, Binding]:
                 written = written or set()
                 written.add(at)
             kept.append(i)
-        elif storage.node is node and _getrefcount(storage) > _VISIBLE:
+        elif storage.node is node and _getrefcount(storage) > _VISIBLE or i in needed:
             kept.append(i)
     if not kept:
         publish_nodes(nodes)
