@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 
 from .. import views
-from ..creation import pending, zeros
+from ..creation import zeros
 from ..graph import dtypes as dt
+from ..graph.node import Storage, spec_of
 from ..graph.ops import OPS
 from ..graph.shapes import contiguous_strides, wrap_dim
-from ..record import cast, write
-from ..tensor import Tensor
+from ..record import cast, finish, sources, store, write_rule
+from ..tensor import Tensor, new_tensor
 from .rows import into, title
 from .rules import gradient_rule, with_gradient
 
@@ -58,13 +59,54 @@ def cat(tensors, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     tensor([1., 1., 0.])
     """
     parts = _tensors(tensors, "cat")
+    key = (dim, *[x.spec for x in parts])
+    layout = _LAYOUTS.get(key)
+    if layout is None:
+        layout = _LAYOUTS[key] = _layout(parts, dim)
+    d, spec, places = layout
+
+    def compute() -> Tensor:
+        whole = new_tensor(Storage(None, spec.nbytes), spec)
+        for k, region, offset, rule in places:
+            x = parts[k]
+            store(new_tensor(whole.storage, region, offset), rule, *sources((x,)), ())
+            finish(whole, (x,))
+        return whole
+
+    return into(out, with_gradient(_CAT, compute, tuple(parts), (d,)))
+
+
+_LAYOUTS: dict[tuple, tuple] = {}
+
+
+def _layout(parts: list[Tensor], dim: int) -> tuple:
+    """(dim, spec of the result, [(number of a tensor, spec and offset of its region in the result,
+    the rule of its write)])."""
+    first = _check_sizes(parts, dim)
+    d = wrap_dim(dim, first.ndim)
+    real = [k for k, x in enumerate(parts) if tuple(x.shape) != (0,) or x is first]
+    shape = list(first.shape)
+    shape[d] = sum(parts[k].shape[d] for k in real)
+    spec = spec_of(_common_dtype(parts), shape)
+    places, at = [], 0
+    for k in real:
+        x = parts[k]
+        if x.numel():
+            region = spec_of(spec.dtype, x.shape, spec.strides)
+            places.append((k, region, at * spec.strides[d],
+                           write_rule(region, OPS["cast"], (x,))))
+        at += x.shape[d]
+    return d, spec, places
+
+
+def _check_sizes(parts: list[Tensor], dim: int) -> Tensor:
+    """The tensor whose sizes the others must have but along `dim`; PyTorch's errors."""
     if not parts:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for k, x in enumerate(parts):
         if not x.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {k}) cannot be concatenated")
-    real = [x for x in parts if tuple(x.shape) != (0,)] or parts[:1]
-    first = real[0]
+    first = next((x for x in parts if tuple(x.shape) != (0,)), parts[0])
     d = wrap_dim(dim, first.ndim)
     for k, x in enumerate(parts):
         if tuple(x.shape) == (0,) and x is not first:
@@ -78,20 +120,7 @@ def cat(tensors, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                     f"Sizes of tensors must match except in dimension {d}. Expected size "
                     f"{first.shape[axis]} but got size {x.shape[axis]} for tensor number {k} in "
                     "the list.")
-    shape = list(first.shape)
-    shape[d] = sum(x.shape[d] for x in real)
-    dtype = _common_dtype(parts)
-
-    def compute() -> Tensor:
-        whole, at = pending(shape, dtype), 0
-        for x in real:
-            if x.numel():
-                write(views.narrow(whole, d, at, x.shape[d]), OPS["cast"], x)
-            at += x.shape[d]
-        whole.storage.version = 0
-        return whole
-
-    return into(out, with_gradient(_CAT, compute, tuple(parts), (d,)))
+    return first
 
 
 concat = concatenate = cat
