@@ -29,6 +29,8 @@ FEW_ELEMENTS = 4
 LONG_ROW = 1 << 16    # elements: longer rows are reduced in chunks of this size
 FEW_ROWS = 4
 WIDE = 32             # rows and columns from which a transposed result is written in tiles
+TALL = 2048           # rows of a block of columns that is swept again
+MANY_COLUMNS = 256    # so many columns have blocks for every thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,8 @@ class _State:
         members = {**theirs.nest.members, **mine.nest.members}
         entries = sorted(theirs.entries + mine.entries)
         why = (self._consistent(mine, theirs, members)
-               or self._consistent(theirs, mine, members) or self._phases(entries, members, kind)
+               or self._consistent(theirs, mine, members)
+               or self._phases(entries, members, kind, outer, inner)
                or self._hazard(entries, members)
                or (kind == "row" and self._across(entries, members, outer, inner)) or None)
         if why is not None:
@@ -247,7 +250,8 @@ class _State:
                     return Why("its bytes are read as another dtype")
         return None
 
-    def _phases(self, entries: list[int], members: dict[int, Member], kind: str) -> Why | None:
+    def _phases(self, entries: list[int], members: dict[int, Member], kind: str,
+                outer: list[Loop], inner: list[Loop]) -> Why | None:
         """Works out in which sweep over the inner loops each member runs."""
         inside = set(entries)
         for e in entries:
@@ -259,12 +263,30 @@ class _State:
                     reduced = self.graph.entries[source].op.kind == REDUCE
                     phase = max(phase, producer.phase + (1 if reduced else 0))
             member.phase = phase
-            if kind in ("col", "split") and member.level == "full" and phase > 0:
-                return Why("the rows are too long for a second sweep in the same kernel"
-                           if kind == "split" else "a column reduction sweeps once")
-            if entry.op.kind == REDUCE and kind in ("col", "split") and phase > 0:
-                return Why("one sweep of a long reduction a kernel")
+            if phase and (entry.op.kind == REDUCE or member.level == "full"):
+                if kind == "split":
+                    return Why("the rows are too long for a second sweep in the same kernel")
+                if kind == "col" and not self._again(entries, members, outer, inner):
+                    return Why("a column reduction sweeps once")
         return None
+
+    def _again(self, entries: list[int], members: dict[int, Member], outer: list[Loop],
+               inner: list[Loop]) -> bool:
+        """Whether a column kernel may sweep its blocks again: they stay in the cache, there are
+        many, and what waits for a later sweep, once a column, is a float of a tile."""
+        if _total(inner) > TALL or _total(outer) < MANY_COLUMNS:
+            return False
+        for e in entries:
+            entry, member = self.graph.entries[e], members[e]
+            reduces = entry.op.kind == REDUCE
+            if (reduces or member.level == "row") and {
+                    entry.spec.dtype.code, entry.attrs[2 if reduces else 1].code} - {"f32", "f64"}:
+                return False
+            if reduces:
+                walk = read_address(entry, member, 0)
+                if not any(x.size >= WIDE and walk.get(x) == 1 for x in outer):
+                    return False
+        return True
 
     def _hazard(self, entries: list[int], members: dict[int, Member]) -> Why | None:
         """A kernel that writes a storage in place may read it only at the very same elements."""

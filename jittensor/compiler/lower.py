@@ -16,7 +16,8 @@ from .graph import Entry, Graph
 from .loops import Loop, address
 
 TILE_SIDE = 64         # elements of a side of a tile where operands are transposed
-COLUMNS = 128          # columns of a tile in a column reduction
+COLUMNS = 128          # columns of a block in a column reduction
+FEW_COLUMNS = 32       # the same where a block is swept again, while it is in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +283,12 @@ class Lowering:
         return self.group.kind + ": " + " ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
+def columns_of(nest: LoopNest) -> int:
+    """The columns of a block in a column reduction."""
+    again = any(s.phase for s in nest.body if s.combine or s.level == "full")
+    return FEW_COLUMNS if again else COLUMNS
+
+
 GRAIN = 1 << 15        # elements a thread should get at the least
 EXPENSIVE = 8          # how many plain operators a transcendental one weighs
 
@@ -303,9 +310,9 @@ def _share(launch: Launch, nest: LoopNest, sizes: list[int], rows: int, cols: in
         launch.total, launch.grain = rows, max(1, GRAIN // max(1, cols * cost))
     elif nest.kind == "col":
         fast = sizes[nest.n_outer - 1] if nest.n_outer else 1
-        blocks = -(-fast // COLUMNS)
-        launch.total = rows // max(fast, 1) * blocks
-        launch.grain = max(1, GRAIN // max(1, cols * COLUMNS))
+        columns = columns_of(nest)
+        launch.total = rows // max(fast, 1) * -(-fast // columns)
+        launch.grain = max(1, GRAIN // max(1, cols * columns))
     else:
         chunks = max(1, -(-cols // LONG_ROW))
         launch.total, launch.grain, launch.finish = rows * chunks, 1, True

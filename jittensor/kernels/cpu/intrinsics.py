@@ -245,8 +245,14 @@ def combine(b, how: str, code: str, acc, value):
     if not floats:
         compare = b.icmp_unsigned if code in ("u8", "b8") else b.icmp_signed
         return b.select(compare(more, value, acc), value, acc)
-    nan = b.fcmp_unordered("uno", value, value)
-    return b.select(b.or_(b.fcmp_ordered(more, value, acc), nan), value, acc)
+    # not a compare and a select: one that is stored over its own operand becomes a masked store,
+    # which is slow on many processors. Of a negative and a positive zero it takes the greater.
+    suffix = f"v{acc.type.count}f" if isinstance(acc.type, ir.VectorType) else "f"
+    name = f"llvm.{how}.{suffix}{code[1:]}"
+    function = b.module.globals.get(name)
+    if function is None:
+        function = ir.Function(b.module, ir.FunctionType(acc.type, [acc.type] * 2), name)
+    return b.call(function, [acc, value])
 
 
 def identity(how: str, code: str):

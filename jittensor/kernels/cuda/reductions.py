@@ -177,12 +177,12 @@ class JoinKernel(ChunkKernel):
 
 class ColumnKernel(RowKernel):
     """Reductions over slow dims: a warp's threads have neighbouring columns, the warps of a block
-    take the rows in turn and join in a tree."""
+    take the rows in turn and join in a tree. Every thread then knows its column's values."""
 
     work = "columns"
 
     def body(self) -> None:
-        nest, ids = self.nest, self.reductions(0)
+        nest = self.nest
         last = nest.n_outer - 1
         self.begin()
         width = self.size(last)
@@ -197,26 +197,53 @@ class ColumnKernel(RowKernel):
         for k, o in enumerate(nest.operands):
             start = self.base(k, dict(enumerate(names)))
             self.put(f"r{k} = {sum_of(start, self.fast(k, o.outer, 'col', last))}")
+        for phase in range(1 + max(s.phase for s in nest.body)):
+            self.column_statements(phase)
+            ids, kept = self.reductions(phase), self.kept(phase)
+            if ids or kept:
+                self.sweep_rows(ids, kept, width)
+            if ids:
+                self.tree(ids, WARP)
+                formulas = self.formulas()
+                for i in ids:
+                    s = nest.body[i]
+                    self.rows[i] = (formulas.cast(f"total{i}", s.compute, s.result), s.result)
+        self.store_columns(width)
+        self.put("item += cuda.gridDim.x")
+        self.depth -= 1
+
+    def column_statements(self, phase: int) -> None:
+        """Statements that stand once a column and become possible at this phase."""
+        ids = [i for i, s in enumerate(self.nest.body)
+               if phase and s.level == "row" and not s.combine and s.phase == phase]
+        known = self.compute(ids, self.row_index, set(), {*ids, *self.first()})
+        self.rows.update({i: known[i] for i in ids})
+
+    def sweep_rows(self, ids: list[int], kept: set[int], width: str) -> None:
+        """One pass over the rows: reductions `ids` are accumulated, statements `kept` stored."""
         for i in ids:
             self.put(f"acc{i} = {self.identity(i)}")
         self.put(f"j = lane if col < {width} else cols", "while j < cols:")
         self.depth += 1
-        self.one_row(ids)
+        at = self.element("j")
+        wanted = {s.refs[0][1] for s in (self.nest.body[i] for i in ids) if s.refs[0][0] == "v"}
+        known = self.compute(sorted(kept | (wanted - set(self.rows))), at, kept, self.first())
+        self.accumulate(ids, known, at)
         self.put(f"j += {self.threads // WARP}")
         self.depth -= 1
-        self.tree(ids, WARP)
+
+    def store_columns(self, width: str) -> None:
+        """What stands once a column goes to memory when every thread has read what it replaces."""
+        body = self.nest.body
+        if any(o.level == "row" and o.mode != "w" for o in self.nest.operands):
+            self.put("cuda.syncthreads()")
         self.put(f"if (lane == 0) & (col < {width}):")
         self.depth += 1
-        self.finish(ids, self.row_index)
-        later = [i for i, s in enumerate(nest.body) if s.level == "row" and not s.combine]
-        self.compute(later, self.row_index, set(later))
+        self.put("pass")
+        for i, (value, code) in self.rows.items():
+            for k in body[i].stores:
+                self.write(k, self.row_index(k),
+                           self.formulas().cast(value, code, self.nest.operands[k].dtype))
+        early = [i for i in self.first() if body[i].stores]
+        self.compute(early, self.row_index, set(early))
         self.depth -= 1
-        self.put("item += cuda.gridDim.x")
-        self.depth -= 1
-
-    def one_row(self, ids: list[int]) -> None:
-        """Adds one row's element of a thread's column to the accumulators."""
-        at = self.element("j")
-        kept = self.kept(0)
-        wanted = {s.refs[0][1] for s in (self.nest.body[i] for i in ids) if s.refs[0][0] == "v"}
-        self.accumulate(ids, self.compute(sorted(kept | wanted), at, kept, self.first()), at)

@@ -192,6 +192,10 @@ class Kernel:
         store = self.use(f"store{slot}" if slot < 24 else "poke")
         self.put(f"{store}({self.pointer(k)}, {at}, {register})")
 
+    def dtype_of(self, k: int) -> str:
+        """The dtype of operand k in memory."""
+        return self.nest.operands[k].dtype
+
     def formulas(self) -> Formulas:
         """A writer of statements at the present depth."""
         lines = _Indented(self)
@@ -220,7 +224,7 @@ class Kernel:
             value = formulas.operator(s.op, s.compute, s.result, operands, numbers)
             known[i] = (value, s.result)
             for k in stores if i in store else ():
-                have = self.nest.operands[k].dtype
+                have = self.dtype_of(k)
                 writes.append((k, formulas.cast(value, s.result, have)))
         # after every load: a store may take over the memory of an input read at the same place
         for k, value in writes:

@@ -2,35 +2,100 @@
 
 from __future__ import annotations
 
-from ...compiler.lower import COLUMNS
+from ...compiler.fuse import TALL
+from ...compiler.lower import columns_of
+from ...graph.ops import OPS
 from .row import RowKernel
 
 COLUMN_CHUNK = 512  # rows of a column reduction that are added before joining the total
+ROWS = 64           # rows of a column that are written at a time where it lies across
+PACKED = 2          # operands of a block that are kept packed for later sweeps
+TILED = ("f32", "f64")      # what is kept so
 
 
 class ColumnKernel(RowKernel):
     """Reductions over slow dims: work items are blocks of the fastest kept dim; accumulators are
-    a stack tile of columns, to which every row is added in turn."""
+    a stack tile of columns, to which every row is added in turn. What stands once a column waits
+    in tiles between the sweeps over a block."""
 
     def body(self) -> None:
-        nest, ids = self.nest, self.reductions(0)
-        last = nest.n_outer - 1
+        begun = len(self.lines)
+        self.stash = self._plan_stash()
+        self.packed: list[int] = []       # operands that a tile holds after their first sweep
+        self.readers: dict[int, set[int]] = {}     # operand -> sweeps that read it
+        self._block()
+        again = [k for k, phases in self.readers.items() if len(phases) > 1]
+        if again:                         # known only now: once more, with packed operands
+            self.packed, self.readers = again[:PACKED], {}
+            del self.lines[begun:]
+            self.depth = 1
+            self._block()
+
+    def _plan_stash(self) -> dict[int, tuple[int]]:
+        """An expensive value that a later sweep needs again waits in a tile, which stands as
+        operand `-1 - statement`."""
+        body = self.nest.body
+        for i, s in enumerate(body):
+            if s.level == "full" and not s.stores and not s.combine and OPS[s.op].expensive and (
+                    s.result in TILED) and any(t.level == "full" and not t.combine
+                                               and t.phase > s.phase and ("v", i) in t.refs
+                                               for t in body):
+                return {i: (-1 - i,)}
+        return {}
+
+    def _block(self) -> None:
+        self.reduced: list[int] = []      # reductions whose totals are in their tiles
+        self.held: list[int] = []         # row statements that wait in tiles
+        sweeps = sorted({s.phase for s in self.nest.body
+                         if s.combine or s.level == "full" and s.stores})
         self.columns()
-        for i in ids:
-            for name in ("acc", "sum"):
-                self.put(f"{name}{i} = {self.use('tile_' + self.nest.body[i].compute)}({COLUMNS})")
+        self._tiles(sweeps)
+        self._enter_block()
+        for self.phase, following in zip(sweeps, [*sweeps[1:], None]):
+            ids = self.reductions(self.phase)
+            stored = {i for i, s in enumerate(self.nest.body) if s.level == "full"
+                      and s.phase == self.phase and (s.stores or i in self.stash)}
+            if ids:
+                self._reduce(ids, stored)
+            else:
+                self._store_rows(stored)
+            self.reduced += ids
+            if following is not None:
+                self._hold(following)
+        self._store_columns()
+
+    def _tiles(self, sweeps: list[int]) -> None:
+        """The tiles of a block's columns."""
+        columns = columns_of(self.nest)
+        for i, s in enumerate(self.nest.body):
+            tile = f"{self.use('tile_' + s.compute)}({columns})" if s.combine else ""
+            if s.combine:
+                self.put(f"acc{i} = {tile}", f"sum{i} = {tile}")
+            elif s.level == "row" and 0 < s.phase <= sweeps[-1]:
+                self.put(f"sum{i} = {self.use('tile_' + s.result)}({columns})")
+        for k in self.packed:
+            tile = self.use("tile_" + self.nest.operands[k].dtype)
+            self.put(f"pack{k} = {tile}({columns * TALL})")
+        for i in self.stash:
+            tile = self.use("tile_" + self.nest.body[i].result)
+            self.put(f"kept{i} = {tile}({columns * TALL})")
+
+    def _enter_block(self) -> None:
+        """The loop over work items, and pointers to a block's first column."""
+        nest, columns = self.nest, columns_of(self.nest)
+        last = nest.n_outer - 1
         for k, o in enumerate(nest.operands):
             if o.outer == "n":
                 self.put(f"f{k} = {self.stride(k, last)}")
         self.put(
-            f"blocks = {self.use('udiv')}(n{last} + {COLUMNS - 1}, {COLUMNS})",
+            f"blocks = {self.use('udiv')}(n{last} + {columns - 1}, {columns})",
             "for item in range(begin, end):",
         )
         self.depth += 1
         self.put(
             f"lead = {self.use('udiv')}(item, blocks)",
-            f"c0 = (item - lead * blocks) * {COLUMNS}",
-            f"width = min({COLUMNS}, n{last} - c0)",
+            f"c0 = (item - lead * blocks) * {columns}",
+            f"width = min({columns}, n{last} - c0)",
         )
         names = [f"x{k}" for k in range(last)]
         self.unravel("lead", [f"n{k}" for k in range(last)], names)
@@ -41,21 +106,161 @@ class ColumnKernel(RowKernel):
                 f"{self.base(k, dict(enumerate(names)))} + {start})"
             )
         self.pointer = lambda k: f"b{k}"
+
+    # ── sweeps ────────────────────────────────────────────────────────────────────────────────
+    def _reduce(self, ids: list[int], stored: set[int]) -> None:
+        """Adds every row of the block to the accumulators, and stores what this sweep knows."""
         self._clear(ids, "sum")
         self.put(f"for k0 in range(0, cols, {COLUMN_CHUNK}):")
         self.depth += 1
         self._clear(ids, "acc")
         self.put(f"for j in range(k0, min(cols, k0 + {COLUMN_CHUNK})):")
         self.depth += 1
-        self._one_row(ids)
+        self._one_row(lambda: self._one_column(ids, stored))
         self.depth -= 1
         self.put("for c in range(width):")
         self.depth += 1
         for i in ids:
             self._poke(i, "sum", self.fold(i, self._peek(i, "sum"), self._peek(i, "acc")))
         self.depth -= 2
-        self._columns_end(ids)
 
+    def _store_rows(self, stored: set[int]) -> None:
+        """A sweep without reductions. What lies across the columns is written a column of some
+        rows at a time: runs of memory that stay in the cache."""
+        across = any(self.nest.operands[k].outer == "n" for i in stored
+                     for k in self.nest.body[i].stores)
+        if across and self.nest.n_inner == 1:
+            self._store_across(stored)
+            return
+        self.put("for j in range(cols):")
+        self.depth += 1
+        self._one_row(lambda: self._one_column([], stored))
+        self.depth -= 1
+
+    def _store_across(self, stored: set[int]) -> None:
+        nest = self.nest
+        self.put(f"for r0 in range(0, cols, {ROWS}):", f"    r1 = min(cols, r0 + {ROWS})",
+                 "    for c in range(width):")
+        self.depth += 2
+        self._recall()
+        for k, o in enumerate(nest.operands):
+            if o.level == "full":
+                self.put(f"e{k} = {self.use('shift')}(b{k}, {self._at(k)})")
+        self.pointer = lambda k: f"e{k}" if nest.operands[k].level == "full" else f"b{k}"
+        self.place = f"j * {columns_of(nest)} + c"
+
+        def at(k: int) -> str:
+            if k < 0 or nest.operands[k].level == "row":
+                return self._at(k)
+            return self.along(nest.operands[k].inner, "j", f"d{k}")
+
+        self.elements("j", "r0", "r1", lambda: self.compute(
+            sorted(stored), at, stored, self.first()))
+        self.pointer = lambda k: f"b{k}"
+        self.depth -= 2
+
+    def _one_row(self, one) -> None:
+        """The columns of row j; `one()` puts the statements of an element."""
+        nest = self.nest
+        names = [f"y{k}" for k in range(nest.n_inner)]
+        self.unravel("j", [f"m{k}" for k in range(nest.n_inner)], names)
+        inner = {nest.n_outer + k: name for k, name in enumerate(names)}
+        for k, o in enumerate(nest.operands):
+            if o.level == "full":
+                self.put(f"e{k} = {self.use('shift')}(b{k}, {self.base(k, inner)})")
+        if self.packed or self.stash:
+            self.put(f"u = j * {columns_of(nest)}")
+        self.pointer = lambda k: f"e{k}" if nest.operands[k].level == "full" else f"b{k}"
+        self.place = "u + c"
+        self.elements("c", "0", "width", one)
+        self.pointer = lambda k: f"b{k}"
+
+    def read(self, formulas, k: int, at: str) -> tuple[str, str]:
+        """(register, code) of an operand. What several sweeps read, the first one packs: rows of
+        a block lie far apart and would not stay in the cache."""
+        if k < 0:
+            return formulas.step(f"{self.use('peek')}(kept{-1 - k}, {at})"), self.dtype_of(k)
+        o = self.nest.operands[k]
+        if o.level == "full" and o.mode == "r" and o.dtype in TILED:
+            sweeps = self.readers.setdefault(k, set())
+            sweeps.add(self.phase)
+            if k in self.packed and self.phase > min(sweeps):
+                return formulas.step(f"{self.use('peek')}(pack{k}, {self.place})"), o.dtype
+            if k in self.packed:
+                value, code = super().read(formulas, k, at)
+                self.put(f"{self.use('poke')}(pack{k}, {self.place}, {value})")
+                return value, code
+        return super().read(formulas, k, at)
+
+    def write(self, k: int, at: str, register: str) -> None:
+        if k < 0:
+            self.put(f"{self.use('poke')}(kept{-1 - k}, {at}, {register})")
+        else:
+            super().write(k, at, register)
+
+    def dtype_of(self, k: int) -> str:
+        return super().dtype_of(k) if k >= 0 else self.nest.body[-1 - k].result
+
+    def _one_column(self, ids: list[int], stored: set[int]) -> None:
+        """Adds one element to its column's accumulators, and stores what is to be stored."""
+        nest = self.nest
+        self._recall()
+        wanted = {nest.body[i].refs[0][1] for i in ids if nest.body[i].refs[0][0] == "v"}
+        known = self.compute(sorted(stored | wanted - set(self.rows)), self._at, stored,
+                             self.first())
+        formulas = self.formulas()
+        for i in ids:
+            s = nest.body[i]
+            value, code = self.operand(formulas, s.refs[0], self._at, known)
+            value = formulas.cast(value, code, s.compute)
+            if s.compute == "b8":
+                value = f"{self.use('as_byte')}({value})"
+            self._poke(i, "acc", self.fold(i, self._peek(i, "acc"), value))
+
+    # ── what stands once a column ─────────────────────────────────────────────────────────────
+    def _recall(self) -> None:
+        """What the tiles hold, as registers at column c."""
+        formulas = self.formulas()
+        self.rows = {}
+        for i in self.reduced:
+            s = self.nest.body[i]
+            total = formulas.step(self._peek(i, "sum") + (" != 0" if s.compute == "b8" else ""))
+            self.rows[i] = (formulas.cast(total, s.compute, s.result), s.result)
+        for i in self.held:
+            self.rows[i] = (formulas.step(self._peek(i, "sum")), self.nest.body[i].result)
+
+    def _hold(self, phase: int) -> None:
+        """Row statements that the sweep of a phase may need go into tiles."""
+        ids = [i for i, s in enumerate(self.nest.body) if s.level == "row" and not s.combine
+               and 0 < s.phase <= phase and i not in self.held]
+        if not ids:
+            return
+        self.put("for c in range(width):")
+        self.depth += 1
+        self._recall()
+        for i, (value, _) in self.compute(ids, self._at, set(), {*ids, *self.first()}).items():
+            if i in ids:
+                self._poke(i, "sum", value)
+        self.held += ids
+        self.depth -= 1
+
+    def _store_columns(self) -> None:
+        """Row-level values go to memory when all elements are done."""
+        self.put("for c in range(width):")
+        self.depth += 1
+        self._recall()
+        body = self.nest.body
+        for i in (*self.reduced, *self.held):
+            for k in body[i].stores:
+                value, code = self.rows[i]
+                self.write(k, self._at(k),
+                           self.formulas().cast(value, code, self.nest.operands[k].dtype))
+        later = [i for i, s in enumerate(body) if s.level == "row" and not s.combine
+                 and i not in self.held]
+        self.compute(later, self._at, set(later))
+        self.depth -= 1
+
+    # ── elements of tiles ─────────────────────────────────────────────────────────────────────
     def _peek(self, i: int, name: str) -> str:
         return f"{self.use('peek')}({name}{i}, c)"
 
@@ -70,48 +275,4 @@ class ColumnKernel(RowKernel):
         self.depth -= 1
 
     def _at(self, k: int) -> str:
-        return self.along(self.nest.operands[k].outer, "c", f"f{k}")
-
-    def _one_row(self, ids: list[int]) -> None:
-        """Adds one row of the block to the accumulators."""
-        nest = self.nest
-        names = [f"y{k}" for k in range(nest.n_inner)]
-        self.unravel("j", [f"m{k}" for k in range(nest.n_inner)], names)
-        inner = {nest.n_outer + k: name for k, name in enumerate(names)}
-        for k, o in enumerate(nest.operands):
-            if o.level == "full":
-                self.put(f"e{k} = {self.use('shift')}(b{k}, {self.base(k, inner)})")
-        self.pointer = lambda k: f"e{k}" if nest.operands[k].level == "full" else f"b{k}"
-        self.elements("c", "0", "width", lambda: self._one_column(ids))
-        self.pointer = lambda k: f"b{k}"
-
-    def _one_column(self, ids: list[int]) -> None:
-        """Adds one element to its column's accumulators."""
-        nest = self.nest
-        stored = {i for i, s in enumerate(nest.body) if s.level == "full" and s.stores}
-        wanted = {nest.body[i].refs[0][1] for i in ids if nest.body[i].refs[0][0] == "v"}
-        known = self.compute(sorted(stored | wanted), self._at, stored, self.first())
-        formulas = self.formulas()
-        for i in ids:
-            s = nest.body[i]
-            value, code = self.operand(formulas, s.refs[0], self._at, known)
-            value = formulas.cast(value, code, s.compute)
-            if s.compute == "b8":
-                value = f"{self.use('as_byte')}({value})"
-            self._poke(i, "acc", self.fold(i, self._peek(i, "acc"), value))
-
-    def _columns_end(self, ids: list[int]) -> None:
-        """Row-level statements and stores, once a column."""
-        self.put("for c in range(width):")
-        self.depth += 1
-        formulas = self.formulas()
-        for i in ids:
-            s = self.nest.body[i]
-            total = self._peek(i, "sum") + (" != 0" if s.compute == "b8" else "")
-            value = formulas.cast(formulas.step(total), s.compute, s.result)
-            self.rows[i] = (value, s.result)
-            for k in s.stores:
-                self.write(k, self._at(k), value)
-        later = [i for i, s in enumerate(self.nest.body) if s.level == "row" and not s.combine]
-        self.compute(later, self._at, set(later))
-        self.depth -= 1
+        return self.place if k < 0 else self.along(self.nest.operands[k].outer, "c", f"f{k}")
