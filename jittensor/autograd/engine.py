@@ -354,6 +354,8 @@ def _roots(tensors: list[Tensor], grads: list) -> list[tuple]:
         if grad is None:
             from ..creation import ones_like
             grad = ones_like(x)
+        elif grad.dtype is not x.dtype:
+            grad = grad.to(x.dtype)
         roots.append((edge, grad))
     return roots
 

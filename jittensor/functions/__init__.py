@@ -20,6 +20,7 @@ from . import (
     normalization,
     norms,
     products,
+    questions,
     rearranging,
     reductions,
     rows,
@@ -32,7 +33,7 @@ from .outputs import takes_out, with_numpy_names, with_out, with_outs  # noqa: F
 
 FAMILIES = (_views, rows, arithmetic, activations, reductions, normalization, products, losses,
             joining, splitting, rearranging, scans, selection, sorting, extremes, norms,
-            contractions, complexes, copies, gradients)
+            contractions, complexes, copies, gradients, questions)
 # methods only, or of nn.functional only: not names of the package
 UNLISTED = set("""
     expand repeat unfold view elu gelu hardsigmoid hardswish hardtanh leaky_relu linear
@@ -41,7 +42,7 @@ UNLISTED = set("""
 INTERNAL = {"make_view", "sizes_of", "packed", "repack", "scatter_part", "gradient_rule",
             "with_gradient", "scatter_view", "view_dtype", "slice_dim", "into", "operand",
             "from_row", "title", "check_divisor", "no_bool_minus", "reduced_shape", "matmul_2d",
-            "check_parameters",
+            "check_parameters", "must_be_tensor",
             "realize_step", "nll", "scan", "vector_norm", "picked"}
 
 

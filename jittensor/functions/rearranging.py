@@ -321,7 +321,7 @@ def unravel_index(indices, shape) -> tuple[Tensor, ...]:
     sizes = views.sizes_of((shape,), "shape")
     if indices.dtype.category != dt.INT:
         raise ValueError(f"expected 'indices' to be integer, but got {indices.dtype}")
-    out, rest = [], indices
+    out, rest = [], indices.to(dt.int64)
     for n in reversed(sizes):
         out.append(rest % n if n else rest)
         rest = rest // n if n else rest

@@ -21,6 +21,7 @@ METHODS = {
 }
 # functions of the torch namespace that PyTorch does not give tensors as methods
 NOT_METHODS = set("""
+    is_inference
     embedding nll_loss linear layer_norm rms_norm gelu elu celu selu result_type broadcast_tensors
     cat concat concatenate stack hstack vstack row_stack dstack column_stack block_diag atleast_1d
     atleast_2d atleast_3d meshgrid cartesian_prod combinations tril_indices triu_indices
