@@ -10,6 +10,7 @@ from ..autograd.graph import relabel
 from . import (
     activations,
     arithmetic,
+    complex_elementary,  # noqa: F401  (fills the table of what takes complex numbers)
     complexes,
     contractions,
     copies,
