@@ -18,6 +18,7 @@ from builtins import int as _int
 
 from . import later as _later
 from . import tensor as _tensor_module
+from .arguments import guard as _guard
 from .config import config
 from .graph.dtypes import (
     BY_NAME as _BY_NAME,
@@ -81,6 +82,8 @@ from .random import (
 )
 from .sampling import *  # noqa: F403
 
+_guard(globals(), """bernoulli multinomial normal rand rand_like randint randint_like randn
+    randn_like randperm""".split(), __name__)
 globals().update(methods.inplace_functions())
 globals().update(functions.with_outs(vars(indexing), ("index_add", "index_copy", "index_select")))
 for _name, _dtype in _BY_NAME.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import guard
 from .graph import dtypes as dt
 from .graph.dtypes import Default, DType
 from .graph.node import Storage, spec_of
@@ -91,6 +92,8 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, pi
          requires_grad=False) -> Tensor:
     """One value in every place; its type gives the dtype."""
     if isinstance(fill_value, Tensor):
+        if fill_value.ndim:
+            raise TypeError("full(): argument 'fill_value' (position 2) must be Number, not Tensor")
         fill_value = fill_value.item()
     dtype = dtype or (out.dtype if out is not None else Default.of(type(fill_value)))
     check_fits(fill_value, dtype)
@@ -411,7 +414,7 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devic
     """start, start + step, … up to end, which is included where it is met (deprecated)."""
     warnings.warn("torch.range is deprecated and will be removed in a future release because its "
                   "behavior is inconsistent with Python's range builtin. Instead, use "
-                  "torch.arange, which produces values in [start, end).", stacklevel=2)
+                  "torch.arange, which produces values in [start, end).", stacklevel=3)
     if end is None:
         start, end = 0, start
     start, end, step = (_number(v, name, "range") for v, name in (
@@ -448,6 +451,9 @@ def _ends(name: str, start, end, steps) -> tuple:
         if isinstance(value, Tensor) and value.ndim:
             raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but "
                                f"got {which} with {value.ndim} dimension(s).")
+        if not isinstance(value, (int, float, complex, Tensor)):
+            raise TypeError(f"{name}() received an invalid combination of arguments: '{which}' "
+                            f"must be Number, not {type(value).__name__}")
     if not hasattr(steps, "__index__"):
         raise TypeError(f"{name}() received an invalid combination of arguments: 'steps' must be "
                         f"int, not {type(steps).__name__}")
@@ -512,6 +518,9 @@ def eye(n: int, m: int | None = None, *, out=None, dtype=None, layout=None, devi
 def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
     """A 0-d tensor of the default float dtype."""
     return _finish(from_data(s, dtype or Default.float_), requires_grad)
+
+
+guard(globals(), __all__, __name__.rpartition(".")[0])
 
 
 def legacy_tensor(cls, *args, **kwargs) -> Tensor:

@@ -15,6 +15,9 @@ _BY_MODULE = {
         get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled
         set_autocast_cache_enabled set_autocast_dtype set_autocast_enabled
         """,
+    "autograd.anomaly": """
+        is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled""",
+    "linalg.removed": "eig lstsq matrix_rank solve symeig",
     "serialization": "load save",
     "func.mapping": "vmap",
     "amp.grad_scaler": "GradScaler",

@@ -141,7 +141,7 @@ def var(input, dim=None, unbiased: bool | None = None, *, correction=None, keepd
     dims = _dims(input, dim)
     count = _count(input, dims, True, mask)
     off = x - F.sum(_filled(x, mask, 0), dims, True) / count
-    total = F.sum(_filled(off * off, mask, 0), dims, keepdim)
+    total = F.sum(_filled(off * off.conj(), mask, 0), dims, keepdim)
     left = _count(input, dims, keepdim, mask) - correction
     return total / left.clamp(min=0)
 

@@ -145,6 +145,10 @@ def _tensor(values: np.ndarray, shape, dtype: DType, requires_grad: bool = False
 
 def _shape(size) -> tuple[tuple[int, ...], int]:
     shape = sizes_of(size)
+    for n in shape:
+        if n < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: "
+                               f"{list(shape)}")
     return shape, spec_of(dt.float32, shape).numel
 
 

@@ -363,7 +363,9 @@ def slice_dim(input: Tensor, dim: int, start: int, stop: int, step: int) -> Tens
 
 def narrow(input: Tensor, dim: int, start, length: int) -> Tensor:
     """`length` elements of a dim from `start`."""
-    d = wrap_dim(dim, input.spec.ndim, scalar_ok=False)
+    if not input.spec.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    d = wrap_dim(dim, input.spec.ndim)
     size = input.spec.shape[d]
     if isinstance(start, Tensor):
         if start.ndim or start.dtype.category != dt.INT:
@@ -430,7 +432,11 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of a dim as a new last dim."""
-    spec, size, step = input.spec, int(size), int(step)
+    for value, name, place in ((size, "size", 2), (step, "step", 3)):
+        if not hasattr(value, "__index__"):
+            raise TypeError(f"unfold(): argument '{name}' (position {place}) must be int, not "
+                            f"{type(value).__name__}")
+    spec, size, step = input.spec, size.__index__(), step.__index__()
     d = wrap_dim(dimension, spec.ndim)
     have = spec.shape[d] if spec.ndim else 1
     if size < 0:
@@ -451,9 +457,9 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dims start..end as one."""
     n = input.spec.ndim
+    a, b = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
     if n == 0:
         return reshape(input, 1)
-    a, b = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
     if a > b:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if a == b:

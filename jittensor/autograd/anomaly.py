@@ -7,7 +7,7 @@ import warnings
 from .modes import _Mode, anomaly
 
 __all__ = ["detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled",
-           "set_detect_anomaly"]
+           "set_anomaly_enabled", "set_detect_anomaly"]
 
 
 class set_detect_anomaly(_Mode):  # noqa: N801
@@ -71,3 +71,8 @@ def is_anomaly_enabled() -> bool:
 def is_anomaly_check_nan_enabled() -> bool:
     """Whether NaNs in gradients are errors."""
     return anomaly.check_nan
+
+
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Turns anomaly detection on or off."""
+    anomaly.enabled, anomaly.check_nan = bool(mode), bool(check_nan)

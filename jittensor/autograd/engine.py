@@ -354,6 +354,8 @@ def _roots(tensors: list[Tensor], grads: list) -> list[tuple]:
         if grad is None:
             from ..creation import ones_like
             grad = ones_like(x)
+        elif grad.dtype is not x.dtype:
+            grad = grad.to(x.dtype)
         roots.append((edge, grad))
     return roots
 
@@ -389,6 +391,12 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None,
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not all(isinstance(x, Tensor) for x in outputs):
+        raise AssertionError("Expected output to be a torch.Tensor")
+    for x in inputs:
+        if not isinstance(x, Tensor):
+            raise RuntimeError("all inputs have to be Tensors or GradientEdges, but got "
+                               f"{type(x).__name__}")
     if not only_inputs:
         warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True). "
                       "To accumulate gradient for other parts of the graph, please use "

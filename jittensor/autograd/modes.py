@@ -21,7 +21,7 @@ class _Modes(threading.local):
 
 class _Anomaly:
     enabled = False         # every node keeps its traceback
-    check_nan = False       # and a NaN in a gradient is an error
+    check_nan = True        # and a NaN in a gradient is an error
 
 
 modes = _Modes()

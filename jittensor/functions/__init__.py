@@ -10,6 +10,7 @@ from ..autograd.graph import relabel
 from . import (
     activations,
     arithmetic,
+    complex_elementary,  # noqa: F401  (fills the table of what takes complex numbers)
     complexes,
     contractions,
     copies,
@@ -20,6 +21,7 @@ from . import (
     normalization,
     norms,
     products,
+    questions,
     rearranging,
     reductions,
     rows,
@@ -32,7 +34,7 @@ from .outputs import takes_out, with_numpy_names, with_out, with_outs  # noqa: F
 
 FAMILIES = (_views, rows, arithmetic, activations, reductions, normalization, products, losses,
             joining, splitting, rearranging, scans, selection, sorting, extremes, norms,
-            contractions, complexes, copies, gradients)
+            contractions, complexes, copies, gradients, questions)
 # methods only, or of nn.functional only: not names of the package
 UNLISTED = set("""
     expand repeat unfold view elu gelu hardsigmoid hardswish hardtanh leaky_relu linear
@@ -41,6 +43,7 @@ UNLISTED = set("""
 INTERNAL = {"make_view", "sizes_of", "packed", "repack", "scatter_part", "gradient_rule",
             "with_gradient", "scatter_view", "view_dtype", "slice_dim", "into", "operand",
             "from_row", "title", "check_divisor", "no_bool_minus", "reduced_shape", "matmul_2d",
+            "check_parameters", "must_be_tensor",
             "realize_step", "nll", "scan", "vector_norm", "picked"}
 
 
@@ -87,7 +90,8 @@ _PUBLIC = {name: _named(value, RESULT_NAMES[name]) if name in RESULT_NAMES else 
            for name, value in _public().items()}
 for _name, _value in _PUBLIC.items():      # methods have no out=
     _out = takes_out(_value) or _name in _OUT_TOO or _name.endswith("_copy")
-    globals()[_name] = with_out(_value, _name) if _out else with_numpy_names(_value)
+    globals()[_name] = (
+        with_out(_value, _name) if _out else with_numpy_names(_value, _name))
 __all__ = sorted(name for name in _PUBLIC if not name.startswith(("_", "special_"))
                  and name not in INTERNAL | UNLISTED)
 METHODS = {name: with_numpy_names(value) for name, value in _PUBLIC.items()

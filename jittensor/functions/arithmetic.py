@@ -13,7 +13,7 @@ from ..graph.ops import OPS
 from ..numeric import check_fits
 from ..record import elementwise as record
 from ..tensor import Tensor
-from .rows import ROWS, into, must_be_tensor, operand, title
+from .rows import COMPOSED, ROWS, into, must_be_tensor, operand, title
 
 digamma, lgamma = ROWS["digamma"], ROWS["lgamma"]
 
@@ -107,6 +107,9 @@ _POWERS = {2: "square", 3: "cube", 0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal",
 def pow(input, exponent, *, out=None) -> Tensor:
     """input ** exponent."""
     exponent = operand(exponent, OPS["pow"], "exponent")
+    by_products = isinstance(exponent, int) and exponent in (2, 3)
+    if not by_products and (_complex(input) or _complex(exponent)):
+        return into(out, COMPOSED["pow"](input, exponent))
     if not isinstance(exponent, Tensor):
         floating = input.dtype.category >= 2
         if isinstance(exponent, int) and exponent < 0 and not floating:
@@ -120,6 +123,10 @@ def pow(input, exponent, *, out=None) -> Tensor:
                 not floating and isinstance(exponent, float)):
             return into(out, relabel(record(OPS[special], input), "PowBackward0"))
     return into(out, record(OPS["pow"], input, exponent))
+
+
+def _complex(x) -> bool:
+    return x.dtype.is_complex if isinstance(x, Tensor) else isinstance(x, complex)
 
 
 def _needs(x: Tensor) -> bool:
@@ -140,7 +147,7 @@ def float_power(input, exponent, *, out=None) -> Tensor:
     wide = dt.complex128 if complex_ else dt.float64
     a = input.to(wide) if isinstance(input, Tensor) else wide.numpy.type(input).item()
     b = exponent.to(wide) if isinstance(exponent, Tensor) else wide.numpy.type(exponent).item()
-    return into(out, pow(a, b) if isinstance(a, Tensor) else record(OPS["pow"], a, b))
+    return into(out, pow(a, b) if isinstance(a, Tensor) or complex_ else record(OPS["pow"], a, b))
 
 
 def addcmul(input, tensor1, tensor2, *, value=1, out=None) -> Tensor:

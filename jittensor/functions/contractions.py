@@ -262,7 +262,7 @@ def einsum(equation: str, *operands) -> Tensor:
         labels, result = _contract(labels, result, other, x, later)
     gone = [d for d, label in enumerate(labels) if label not in target]
     if gone:
-        result = result.sum(gone, dtype=result.dtype)
+        result = result.sum(gone, dtype=None if len(operands) == 1 else result.dtype)
         labels = [label for label in labels if label in target]
     order = [labels.index(label) for label in target if label in labels]
     result = views.permute(result, order) if order else result

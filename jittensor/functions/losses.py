@@ -85,6 +85,8 @@ def nll_loss(input, target, weight=None, reduction: str = "mean",
                              f"batch_size ({target.shape[0]}).")
         raise RuntimeError(f"Expected target size {[input.shape[0], *input.shape[2:]]}, got "
                            f"{list(target.shape)}")
+    if input.dtype.category < 2 or input.dtype.is_complex:
+        raise NotImplementedError(f'"nll_loss_out_frame" not implemented for \'{title(input)}\'')
     if target.dtype not in (dt.int64, dt.uint8):
         raise RuntimeError("expected target dtype to be Long or Byte, but got "
                            f"{title(target)}")

@@ -14,9 +14,10 @@ from .rows import into, title
 def _softmax_like(name: str, input: Tensor, dim: int, dtype) -> Tensor:
     if dtype is not None:
         input = input.to(dtype)
-    if input.dtype.category < 2:
-        raise RuntimeError(f'"{name}_lastdim_kernel_impl" not implemented for \'{title(input)}\'')
     d = wrap_dim(dim, input.ndim)
+    if input.dtype.category < 2 or input.dtype.is_complex:
+        raise NotImplementedError(
+            f'"{name}_lastdim_kernel_impl" not implemented for \'{title(input)}\'')
     if not input.ndim:
         return record(OPS["exp" if name == "softmax" else "clone"], input - input)
     want = input.dtype
@@ -35,6 +36,16 @@ def log_softmax(input, dim: int, dtype=None, *, out=None) -> Tensor:
     return into(out, _softmax_like("log_softmax", input, dim, dtype))
 
 
+def check_parameters(input: Tensor, *parameters: Tensor | None) -> None:
+    """RuntimeError where weights or statistics have another dtype than the input; those of 16-bit
+    numbers may be float32."""
+    for value in parameters:
+        if value is not None and value.dtype is not input.dtype and (
+                value.dtype is not input.dtype.compute):
+            raise RuntimeError("mixed dtype (CPU): expect parameter to have scalar type of "
+                               f"{title(input)}, but got {title(value)}")
+
+
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps: float = 1e-05,
                cudnn_enable: bool = True) -> Tensor:
     """Normalised over the last dims to mean 0 and variance 1, then scaled and shifted
@@ -50,6 +61,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps: float = 1e-
             raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got "
                                f"{name} of shape {list(value.shape)} and normalized_shape = "
                                f"{list(shape)}")
+    check_parameters(input, weight, bias)
     dims = tuple(range(input.ndim - len(shape), input.ndim))
     which = ("w" if weight is not None else "") + ("b" if bias is not None else "")
     operands = (input, *(v for v in (weight, bias) if v is not None))

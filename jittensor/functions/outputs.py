@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 
+from ..arguments import misfit, with_misfits
 from ..autograd.modes import modes
 from ..graph.ops import _scalar_name
 from ..record import overlap
@@ -50,6 +51,7 @@ BUFFERED = frozenset("""
     det slogdet logdet pinverse geqrf ormqr triangular_solve matrix_power quantile nanquantile
     tensordot inner
     """.split())
+_ROOT = __name__.partition(".")[0]
 JOINING = frozenset("""
     cat concat concatenate stack hstack vstack dstack column_stack row_stack""".split())
 _NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float",
@@ -72,7 +74,13 @@ def with_out(function: Callable, name: str) -> Callable:
         if named and named_dims:
             named = _renamed(named)
         if out is None:
-            return function(*args, **named)
+            try:
+                return function(*args, **named)
+            except Exception:
+                wrong = misfit(function, name, args, named)
+                if wrong is None:
+                    raise
+            raise wrong
         outs = _tensors(name, out)
         if name in TYPED and named.get("dtype") is None:
             named["dtype"] = outs[0].dtype
@@ -93,14 +101,20 @@ def with_out(function: Callable, name: str) -> Callable:
     return call
 
 
-def with_numpy_names(function: Callable) -> Callable:
+def with_numpy_names(function: Callable, name: str = "") -> Callable:
     """The function, which if it has `dim` or `keepdim` also takes them as `axis` and `keepdims`."""
     if not _names(function) & {"dim", "dims", "keepdim"}:
-        return function
+        return with_misfits(function, name, _ROOT) if name and _names(function) else function
 
     @functools.wraps(function)
     def call(*args, **named):
-        return function(*args, **_renamed(named)) if named else function(*args)
+        try:
+            return function(*args, **_renamed(named)) if named else function(*args)
+        except Exception:
+            wrong = misfit(function, name or function.__name__, args, named)
+            if wrong is None:
+                raise
+        raise wrong
 
     return call
 

@@ -13,7 +13,7 @@ from ..kernels import matmul as _matmul_kernel
 from ..record import RULES, cast, record_rule
 from ..record import elementwise as record
 from ..tensor import Tensor
-from .rows import into
+from .rows import into, must_be_tensor, title
 
 
 def _for_blas(x: Tensor) -> Tensor:
@@ -122,6 +122,11 @@ def linear(input, weight, bias=None) -> Tensor:
         out = matmul(input, views.t(weight) if weight.ndim > 1 else weight)
     if bias is None:
         return out
+    if not isinstance(bias, Tensor):
+        must_be_tensor("linear", "bias", bias, 3)
+    if bias.dtype is not out.dtype:
+        raise RuntimeError(f"self and mat2 must have the same dtype, but got {title(bias)} and "
+                           f"{title(out)}")
     out = record(OPS["add"], out, bias)
     return relabel(out, "AddmmBackward0") if input.ndim == 2 else out
 

@@ -18,6 +18,8 @@ from .splitting import split, split_with_sizes, unbind
 # ── order of elements ─────────────────────────────────────────────────────────────────────────
 def flip(input, *axes, dims=None) -> Tensor:
     """A copy with dims in reverse order."""
+    if not axes and dims is None:
+        raise TypeError('flip() missing 1 required positional arguments: "dims"')
     axes = [wrap_dim(d, input.ndim) for d in views.sizes_of(axes if dims is None else (dims,),
                                                             "dims")]
     if len(set(axes)) != len(axes):
@@ -117,6 +119,9 @@ def rot90(input, k: int = 1, dims=(0, 1)) -> Tensor:
 def _triangle(input: Tensor, name: str, diagonal: int, below: bool) -> Tensor:
     if input.ndim < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+    if not hasattr(diagonal, "__index__"):
+        raise TypeError(f"{name}(): argument 'diagonal' (position 2) must be int, not "
+                        f"{type(diagonal).__name__}")
     rows = arange(input.shape[-2]).unsqueeze(-1)
     steps = arange(input.shape[-1]) - rows
     kept = steps <= diagonal if below else steps >= diagonal
@@ -316,7 +321,7 @@ def unravel_index(indices, shape) -> tuple[Tensor, ...]:
     sizes = views.sizes_of((shape,), "shape")
     if indices.dtype.category != dt.INT:
         raise ValueError(f"expected 'indices' to be integer, but got {indices.dtype}")
-    out, rest = [], indices
+    out, rest = [], indices.to(dt.int64)
     for n in reversed(sizes):
         out.append(rest % n if n else rest)
         rest = rest // n if n else rest

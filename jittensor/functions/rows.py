@@ -55,6 +55,10 @@ TENSORS_ONLY = {"atan2", "fmax", "fmin", "maximum", "minimum", "logical_and", "l
                 "logical_xor", "gcd", "lcm", "ldexp"}
 
 
+# of operators whose formulas are real ones: what takes complex tensors (`complex_elementary`)
+COMPOSED: dict[str, Callable[..., Tensor]] = {}
+
+
 def from_row(op: Op):
     """The public function of an elementwise row."""
     args, defaults = op.args, op.defaults
@@ -87,7 +91,14 @@ def from_row(op: Op):
         if tensors_only and not isinstance(checked[1], Tensor):
             raise TypeError(f"{op.name}(): argument '{args[1]}' (position 2) must be Tensor, not "
                             f"{type(values[1]).__name__}")
-        return into(out, record(op, *checked))
+        try:
+            return into(out, record(op, *checked))
+        except NotImplementedError:
+            composed = COMPOSED.get(op.name)
+            if composed is None or not any(
+                    isinstance(v, Tensor) and v.dtype.is_complex for v in checked):
+                raise
+        return into(out, composed(*checked))
 
     function.__name__ = function.__qualname__ = op.public[0] if op.public else op.name
     function.__doc__ = (f"Elementwise: `{op.formula}`."

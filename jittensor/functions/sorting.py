@@ -14,8 +14,8 @@ from ..graph import dtypes as dt
 from ..graph.node import spec_of
 from ..graph.shapes import wrap_dim
 from ..indexing import check_range
+from ..kernels import selecting as _selecting  # noqa: F401  (and this)
 from ..kernels import sorting as _kernels  # noqa: F401  (fills the table of opaque operators)
-from ..kernels.selecting import MOST
 from ..record import apply, cast
 from ..tensor import Tensor, from_array
 from .rows import into, title
@@ -85,10 +85,10 @@ def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
         raise RuntimeError("selected index k out of range")
     if not input.ndim:
         index = zeros(() if k else (0,), dtype=dt.int64)
-    elif 0 < k <= min(MOST, size // 4):
-        index = _index("_top_index", input, d, (k, bool(largest)), k)
+    elif not k:
+        index = zeros((*input.shape[:d], 0, *input.shape[d + 1:]), dtype=dt.int64)
     else:
-        index = views.narrow(_order(input, d, largest), d, 0, k).contiguous()
+        index = _index("_top_index", input, d, (k, bool(largest), bool(sorted)), k)
     return return_types.topk(*_outs(out, (picked(input, d, index), index)))
 
 
@@ -134,17 +134,11 @@ def nanmedian(input, dim: int | None = None, keepdim: bool = False, *, out=None)
 
 
 def mode(input, dim: int = -1, keepdim: bool = False, *, out=None):
-    """(the most frequent value of a dim, the smallest of equals; the last of its indices)."""
+    """(the most frequent value of a dim, the smallest of equals; one of its indices)."""
     d = wrap_dim(dim, input.ndim)
-    if not input.ndim:
-        return return_types.mode(input.clone(), from_array(np.zeros((), np.int64)))
-    order = np.moveaxis(_order(input, d, False)._array(), d, -1)
-    values = np.take_along_axis(np.moveaxis(_values(input), d, -1), order, -1)
-    place = np.broadcast_to(np.arange(values.shape[-1]), values.shape)
-    first = np.maximum.accumulate(np.where(_new(values), place, 0), -1)
-    longest = np.expand_dims(np.argmax(place - first, -1), -1)   # the end of the first such run
-    index = np.moveaxis(np.take_along_axis(order, longest, -1), -1, d)
-    index = from_array(np.ascontiguousarray(index))
+    if input.ndim and input.shape[d] == 0:
+        raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
+    index = _index("_mode_index", input, d, (), 1)
     return return_types.mode(*_outs(out, _at(input, d, index, keepdim)))
 
 

@@ -327,10 +327,17 @@ row("_gelu_tanh_grad", "grad_output self", "grad_output * (0.5 * (1 + tanh(0.797
     expensive=True, grad={"grad_output": "grad._gelu_tanh_grad(self)",
                           "self": "grad * grad_output * self._gelu_tanh_curve()"})
 _u = "0.7978845608028654 * (self + 0.044715 * self * self * self)"
-_slope = "(0.7978845608028654 * (1 + 0.134145 * self * self))"
+_slope, _t = "(0.7978845608028654 * (1 + 0.134145 * self * self))", "self._gelu_tanh_inner()"
+_turn = "0.21406444881780073"        # the slope's slope, over self
+_bend = f"({_turn} * self - 2 * {_t} * {_slope} * {_slope})"
 row("_gelu_tanh_curve", "self", f"(1 - tanh({_u}) * tanh({_u})) * ({_slope} + 0.5 * self * "
     f"(0.7978845608028654 * 0.26829 * self - 2 * tanh({_u}) * {_slope} * {_slope}))",
-    types="float", inplace=False, expensive=True)
+    types="float", inplace=False, expensive=True, grad={"self":
+        f"grad * (1 - {_t} * {_t}) * (-2 * {_t} * {_slope} * ({_slope} + 0.5 * self * {_bend})"
+        f" + {_turn} * self + 0.5 * {_bend} + 0.5 * self * ({_turn} - 2 * (1 - {_t} * {_t})"
+        f" * {_slope} * {_slope} * {_slope} - 4 * {_t} * {_slope} * {_turn} * self))"})
+row("_gelu_tanh_inner", "self", f"tanh({_u})", types="float", inplace=False, expensive=True,
+    grad={"self": f"grad * (1 - {_t} * {_t}) * {_slope}"})
 row("silu", "self", "self / (1 + exp(-self))", expensive=True,
     grad={"self": "grad * (self.sigmoid() * (1 + self * (1 - self.sigmoid())))"}, types="floating")
 row("mish", "self", "self * tanh(log1p_exp(self))", expensive=True,

@@ -9,6 +9,7 @@ rule applied to sources. A `Storage` is one block of memory, or the node that wi
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from threading import get_ident
 from typing import Any
@@ -39,14 +40,24 @@ class Spec:
 _SPECS: dict[tuple, Spec] = {}
 
 
+MOST_BYTES = 1 << 47       # what a process can address
+
+
 def spec_of(dtype: DType, shape: Ints, strides: Ints | None = None, device: str = "cpu") -> Spec:
-    """The one Spec with these values (row-major strides unless given)."""
+    """The one Spec with these values (row-major strides unless given).
+
+    Raises:
+        RuntimeError: no memory could hold row-major elements of that shape.
+    """
     shape = tuple(shape)
+    whole = strides is None
     if strides is None:
         strides = contiguous_strides(shape)
     key = (dtype, shape, strides, device)
     spec = _SPECS.get(key)
     if spec is None:
+        if whole and math.prod(shape) * dtype.itemsize > MOST_BYTES:
+            raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
         spec = _SPECS.setdefault(key, Spec(dtype, Size(shape), tuple(strides), device))
     return spec
 

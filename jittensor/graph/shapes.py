@@ -229,6 +229,8 @@ def wrap_dim(dim: int, rank: int, scalar_ok: bool = True) -> int:
     """A dim in 0..rank-1; IndexError in PyTorch's words. A 0-d tensor takes 0 and -1."""
     if rank == 0 and scalar_ok:
         rank = 1
+    if dim.__class__ is not int:
+        dim = _whole(dim)
     if not -rank <= dim < rank:
         if rank == 0:
             raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
@@ -237,6 +239,13 @@ def wrap_dim(dim: int, rank: int, scalar_ok: bool = True) -> int:
             f"but got {dim})"
         )
     return dim + rank if dim < 0 else dim
+
+
+def _whole(dim) -> int:
+    """A dim that is no int but stands for one; TypeError for anything else."""
+    if not hasattr(dim, "__index__"):
+        raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
+    return dim.__index__()
 
 
 def wrap_dims(dims: Sequence[int], rank: int) -> Ints:

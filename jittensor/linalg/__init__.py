@@ -4,7 +4,7 @@ LAPACK computes (through NumPy and SciPy) when the function is called.
 """
 
 from ..functions.outputs import with_outs
-from . import toplevel
+from . import removed, toplevel
 from .checks import LinAlgError
 from .determinants import det, slogdet
 from .factorizations import (
@@ -44,6 +44,7 @@ from .solving import (
 from .spectra import eig, eigh, eigvals, eigvalsh, svd, svdvals
 
 toplevel.install()
+removed.install()
 
 __all__ = [
     "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eig", "eigh",

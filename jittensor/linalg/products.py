@@ -150,7 +150,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:  # noqa: N803
     count = x.shape[-1] if N is None else N
     if N is not None and N <= 1:
         raise RuntimeError("N must be greater than 1.")
-    if x.dtype.name == "bool":
+    if not x.is_floating_point() and not x.is_complex():
         x = x.to(_int64())
     power, powers = x * 0 + 1, []
     for _ in range(count):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from .. import functions as F
 from .. import indexing
+from ..arguments import with_misfits
 from ..graph.ops import ELEMENTWISE, OPS
 from ..record import elementwise as record
 from ..tensor import Tensor
 from . import conversion, dlpack, gradients, inplace, operators, protocols, shapes, storage
 
 METHODS = {
-    "index_add": indexing.index_add, "index_copy": indexing.index_copy,
+    "index_add": with_misfits(indexing.index_add, "index_add"),
+    "index_copy": with_misfits(indexing.index_copy, "index_copy"),
     "index_select": indexing.index_select, "_select_rows": indexing.select_rows,
     "_add_rows": indexing.add_rows, "_copy_rows": indexing.copy_rows,
     "where": lambda x, condition, other: F.where(condition, x, other),
@@ -19,6 +21,7 @@ METHODS = {
 }
 # functions of the torch namespace that PyTorch does not give tensors as methods
 NOT_METHODS = set("""
+    is_inference
     embedding nll_loss linear layer_norm rms_norm gelu elu celu selu result_type broadcast_tensors
     cat concat concatenate stack hstack vstack row_stack dstack column_stack block_diag atleast_1d
     atleast_2d atleast_3d meshgrid cartesian_prod combinations tril_indices triu_indices

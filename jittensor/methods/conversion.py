@@ -200,6 +200,7 @@ METHODS = {
 }
 PROPERTIES = {
     **{"is_" + name: property(lambda x: False) for name in (
-        "cuda", "sparse", "quantized", "mkldnn", "meta", "mps", "xpu", "nested")},
+        "cuda", "sparse", "quantized", "mkldnn", "meta", "mps", "xpu", "nested", "xla", "ipu",
+        "maia", "mtia")},
     "is_cpu": property(lambda x: True),
 }

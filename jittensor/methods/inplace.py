@@ -120,6 +120,9 @@ def fill_(self, value) -> Tensor:
                                f"{value.ndim} dimensions.")
         return write(self, OPS["cast"], value)
     if not isinstance(value, NUMBERS):
+        if not hasattr(value, "item"):
+            raise TypeError("fill_() received an invalid combination of arguments - got "
+                            f"({type(value).__name__})")
         value = value.item()
     check_fits(value, self.dtype)
     return write(self, OPS["fill"], value)
@@ -131,7 +134,9 @@ def zero_(self) -> Tensor:
 
 
 def copy_(self, src, non_blocking: bool = False) -> Tensor:
-    """The elements of `src`, broadcast and cast."""
+    """The elements of `src`, broadcast and cast; a number counts as a tensor."""
+    if isinstance(src, NUMBERS):
+        return fill_(self, src)
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not "
                         f"{type(src).__name__}")

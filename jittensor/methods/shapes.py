@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 from .. import functions as F
 from .. import views
 from ..autograd.inplace import check_inplace
+from ..graph.shapes import Size
 from ..tensor import Tensor
 
 
@@ -55,11 +58,59 @@ def apply_(self, function) -> Tensor:
 
 def map_(self, other, function) -> Tensor:
     """Every element x becomes function(x, y) with the other tensor's y, called in Python."""
+    return _mapped(self, (other,), function)
+
+
+def map2_(self, x, y, function) -> Tensor:
+    """Every element becomes function(it, an element of x, one of y), called in Python."""
+    return _mapped(self, (x, y), function)
+
+
+def _mapped(self: Tensor, others: tuple, function) -> Tensor:
     from ..creation import tensor
-    a, b = F.broadcast_tensors(self.detach(), other.detach())
-    pairs = zip(a._array().reshape(-1).tolist(), b._array().reshape(-1).tolist(), strict=True)
-    flat = tensor([function(x, y) for x, y in pairs], dtype=self.dtype)
+    parts = F.broadcast_tensors(self.detach(), *(x.detach() for x in others))
+    rows = zip(*(x._array().reshape(-1).tolist() for x in parts), strict=True)
+    flat = tensor([function(*row) for row in rows], dtype=self.dtype)
     return self.copy_(views.reshape(flat, self.shape))
+
+
+def resize(self, *sizes) -> Tensor:
+    """`reshape` to as many elements, by its name of old.
+
+    Raises:
+        RuntimeError: the number of elements differs.
+    """
+    warnings.warn("non-inplace resize is deprecated", UserWarning, stacklevel=2)
+    return views.reshape(self, *views.sizes_of(sizes))
+
+
+def resize_as(self, other) -> Tensor:
+    """`resize` to another's shape."""
+    warnings.warn("non-inplace resize_as is deprecated", UserWarning, stacklevel=2)
+    return views.reshape(self, *other.shape)
+
+
+def as_subclass(self, cls) -> Tensor:
+    """The same elements, and the same place in autograd, as a tensor of a subclass.
+
+    Raises:
+        TypeError: `cls` is no subclass of Tensor.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+        raise TypeError("as_subclass(): cls must be a type of Tensor")
+    out = views.view(self, self.shape)
+    out.__class__ = cls
+    return out
+
+
+def new(self, *args, **options) -> Tensor:
+    """A tensor of this dtype: of sizes, not filled, or of data."""
+    from ..creation import empty, tensor
+    if len(args) == 1 and isinstance(args[0], Tensor):
+        return args[0].detach()
+    if len(args) == 1 and not hasattr(args[0], "__index__") and not isinstance(args[0], Size):
+        return tensor(args[0], dtype=self.dtype)
+    return empty(args or (0,), dtype=self.dtype)
 
 
 def dim_order(self) -> tuple[int, ...]:
@@ -79,6 +130,8 @@ METHODS = {
     **{name + "_": _looked_at(name + "_", getattr(views, name)) for name in (
         "t", "transpose", "squeeze", "unsqueeze", "swapaxes", "swapdims", "as_strided")},
     "resize_as_": resize_as_, "fill_diagonal_": fill_diagonal_, "apply_": apply_, "map_": map_,
+    "map2_": map2_, "resize": resize, "resize_as": resize_as, "as_subclass": as_subclass,
+    "new": new, "record_stream": lambda x, s: None,
     "dim_order": dim_order, "new_empty_strided": new_empty_strided,
     "__reversed__": lambda x: F.flip(x, 0) if x.ndim else x,
 }

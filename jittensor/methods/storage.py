@@ -60,7 +60,7 @@ def sum_to_size(self, *size) -> Tensor:
     shape = views.sizes_of(size)
     have = self.spec.shape
     if have == shape:
-        return self
+        return self if shape else F.sum(self)
     extra = len(have) - len(shape)
     if extra < 0 or any(n != m and n != 1 for n, m in zip(shape, have[extra:], strict=False)):
         raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")

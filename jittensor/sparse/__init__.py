@@ -138,6 +138,7 @@ def _install() -> None:
                "to_sparse_coo": lambda self: self.to_sparse(),
                "to_dense": lambda self, dtype=None, masked_grad=None: (
                    self if dtype is None else self.to(dtype)),
+               "dense_dim": lambda self: self.ndim, "sparse_dim": lambda self: 0,
                "is_sparse_csr": property(lambda self: False),
                "is_coalesced": _lacking("is_coalesced", "sparse coordinate"),
                "_nnz": _lacking("_nnz", "sparse"),

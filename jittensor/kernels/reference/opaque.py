@@ -5,9 +5,12 @@ The kernels written by hand (products, gather and scatter, scans) have their ora
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ...compiler.graph import Entry
+from ..library_order import order_source
 from .attention import ATTENTION
 from .convolution import CONVOLUTION
 from .pooling import POOLING
@@ -123,9 +126,44 @@ def _sort_index(entry: Entry, x: np.ndarray) -> np.ndarray:
     return _ranks(x, entry.attrs[0])
 
 
+def _keys(x: np.ndarray, descending: bool = False) -> np.ndarray:
+    """Whole numbers in the values' order, NaN as the largest."""
+    values = x.astype(np.float32) if x.dtype.name == "bfloat16" else x
+    found, keys = np.unique(values, return_inverse=True)
+    keys = keys.reshape(x.shape)
+    return len(found) - keys if descending else keys
+
+
+@functools.cache
+def _library(nan: bool = False) -> dict:
+    """The functions of `library_order` on lists."""
+    names = {"uint64": lambda x: x % (1 << 64), "peek": list.__getitem__, "poke": list.__setitem__,
+             "njit": lambda **given: lambda function: function}
+    exec(order_source(nan), names)
+    return names
+
+
+def _by_rows(keys: np.ndarray, size: int, choose) -> np.ndarray:
+    """What `choose(keys of a row, their places)` finds, for each row of the last dim."""
+    n = keys.shape[-1]
+    out = [choose(row, list(range(n))) for row in keys.reshape(-1, n).tolist()] if n else []
+    return np.array(out, np.int64).reshape(*keys.shape[:-1], size)
+
+
 def _top_index(entry: Entry, x: np.ndarray) -> np.ndarray:
-    k, largest = entry.attrs
-    return _ranks(x, largest)[..., :k]
+    k, largest, in_order = entry.attrs
+
+    def choose(row: list, places: list) -> list:
+        _library()["top"](row, places, [0] * 512, k, len(row), in_order)
+        return places[:k]
+
+    return _by_rows(_keys(x, largest), k, choose)
+
+
+def _mode_index(entry: Entry, x: np.ndarray) -> np.ndarray:
+    keys = np.where(x == x, _keys(x), -1)
+    return _by_rows(keys, 1, lambda row, places: _library(True)["mode"](
+        row, places, [0] * 512, len(row)))
 
 
 def _kth_index(entry: Entry, x: np.ndarray) -> np.ndarray:
@@ -133,9 +171,14 @@ def _kth_index(entry: Entry, x: np.ndarray) -> np.ndarray:
     what is a number."""
     how, k = entry.attrs
     size = x.shape[-1]
+    if how == "kth":
+        def choose(row: list, places: list) -> int:
+            _library()["quickselect"](row, places, k - 1, size)
+            return places[k - 1]
+
+        return _by_rows(_keys(x), 1, choose)
     lost = (x != x).sum(-1, keepdims=True)
-    rank = {"kth": lost * 0 + k - 1,
-            "median": np.where(lost > 0, size - lost, (size - 1) // 2),
+    rank = {"median": np.where(lost > 0, size - lost, (size - 1) // 2),
             "nanmedian": np.maximum(size - lost - 1, 0) // 2}[how]
     return np.take_along_axis(_ranks(x, False), rank, -1)
 
@@ -164,5 +207,5 @@ OPAQUE = {
     "_recurrence": _recurrence, "_cummax_index": _running(np.greater_equal),
     "_cummin_index": _running(np.less_equal), "_argmax": _extreme_place(np.argmax),
     "_argmin": _extreme_place(np.argmin), "_sort_index": _sort_index, "_top_index": _top_index,
-    "_kth_index": _kth_index,
+    "_kth_index": _kth_index, "_mode_index": _mode_index,
 }

@@ -4,6 +4,7 @@ A function that the engine has as an operator of its own (softmax, linear, nll_l
 graph node from `jittensor.functions`; the others are composed of tensor operations.
 """
 
+from ...arguments import guard
 from ...functions import pdist
 from . import toplevel
 from .activation import (
@@ -256,3 +257,5 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+guard(globals(), __all__, __name__)

@@ -267,7 +267,7 @@ def _softmax_dim(name: str, ndim: int, stacklevel: int) -> int:
     warnings.warn(
         f"Implicit dimension choice for {name} has been deprecated. "
         "Change the call to include dim=X as an argument.",
-        stacklevel=stacklevel,
+        stacklevel=stacklevel + 1,
     )
     return 0 if ndim in (0, 1, 3) else 1
 
@@ -309,7 +309,7 @@ def gumbel_softmax(
         hard: give one-hot samples, with the gradient of the soft ones.
     """
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=3)
     noise = -creation.empty_like(logits.detach()).exponential_().log()
     soft = functions.softmax((logits + noise) / tau, dim)
     if not hard:

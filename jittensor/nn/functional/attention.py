@@ -263,7 +263,7 @@ def additive_mask(mask: Tensor | None, name: str, dtype, other: Tensor | None = 
             f"only bool and floating types of {name} are supported")
     if other is not None and mask.dtype is not other.dtype:
         warnings.warn(f"Support for mismatched {name} and {other_name} is deprecated. Use same "
-                      "type for both instead.", stacklevel=3)
+                      "type for both instead.", stacklevel=4)
     if mask.dtype is dt.bool_:
         return creation.zeros(mask.shape, dtype=dtype).masked_fill(mask, float("-inf"))
     return mask

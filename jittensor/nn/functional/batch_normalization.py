@@ -5,6 +5,7 @@ from __future__ import annotations
 from ... import creation, functions
 from ...autograd.graph import relabel
 from ...autograd.modes import no_grad
+from ...functions.normalization import check_parameters
 from ...tensor import Tensor
 from .windows import windows
 
@@ -52,6 +53,7 @@ def native_batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None,
     channels = input.shape[1]
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight,
                     bias=bias)
+    check_parameters(input, weight, bias, running_mean, running_var)
     wide = input.dtype.compute if input.dtype.is_floating_point else input.dtype
     x = input.to(wide)
     count = input.numel() // channels if channels else 0
@@ -82,6 +84,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
         ValueError: a channel has one value only in training.
         RuntimeError: numbers of channels differ.
     """
+    if (running_mean is None) is not (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
     if training and input.dim() > 1 and input.numel() == input.shape[1] and input.numel():
         raise ValueError("Expected more than 1 value per channel when training, got input size "
                          f"torch.Size({list(input.shape)})")
@@ -155,6 +159,7 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None,
             raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of "
                                f"channels in input, but got {name} of shape {list(value.shape)} "
                                f"and input of shape {list(input.shape)}")
+    check_parameters(input, weight, bias)
     if not input.numel():
         return input.clone()
     spatial = input.numel() // (count * channels)

@@ -117,7 +117,7 @@ def dropout2d(
             "dim. This behavior will change in a future release to interpret the input as one "
             "without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise "
             "dropout behavior, please switch to using dropout1d instead.",
-            stacklevel=2,
+            stacklevel=3,
         )
     return _features(input, p, training, inplace)
 
@@ -144,7 +144,7 @@ def _warn_of_dimensions(name: str, ndim: int, spatial: str, expected: str) -> No
         f"dropout instead. Note that {name} exists to provide channel-wise dropout on inputs with "
         f"{spatial} spatial dimensions, a channel dimension, and an optional batch dimension "
         f"(i.e. {expected} inputs).",
-        stacklevel=3,
+        stacklevel=4,
     )
 
 

@@ -248,7 +248,7 @@ def kl_div(
             "'batchmean' divides only by the batch size, and aligns with the KL div math "
             "definition.'mean' will be changed to behave the same as 'batchmean' in the next "
             "major release.",
-            stacklevel=2,
+            stacklevel=3,
         )
     batchmean = reduction == "batchmean"
     name = "sum" if batchmean and not old_arguments else reduction

@@ -15,7 +15,7 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
         name = "none"
     warnings.warn(
         f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.",
-        stacklevel=4,
+        stacklevel=5,
     )
     return name
 
@@ -31,7 +31,7 @@ def reduction_name(size_average: bool | None, reduce: bool | None, reduction: st
     if reduction == "elementwise_mean":
         warnings.warn(
             "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.",
-            stacklevel=3,
+            stacklevel=4,
         )
         return "mean"
     if reduction not in ("none", "mean", "sum"):

@@ -11,12 +11,16 @@ from ...tensor import Tensor
 from . import (
     activation,
     adaptive_pooling,
+    bags,
     batch_normalization,
     convolution,
+    distance,
     dropout,
+    linear,
     loss,
     margin_loss,
     pooling,
+    probability_loss,
     recurrent,
     vision,
 )
@@ -55,6 +59,42 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths, target_lengths, 
                      _REDUCTIONS[reduction], zero_infinity)
 
 
+def kl_div(input: Tensor, target: Tensor, reduction: int = 0, *,
+           log_target: bool = False) -> Tensor:
+    """`nn.functional.kl_div` with a number for the reduction: 0 none, 1 mean, 2 sum."""
+    loss = probability_loss.kl_div(input, target, reduction="none", log_target=log_target)
+    return (loss, loss.mean(), loss.sum())[reduction] if reduction else loss
+
+
+def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                                     pos_weight: Tensor | None = None,
+                                     reduction: int = 0) -> Tensor:
+    """The loss of that name with a number for the reduction: 0 none, 1 mean, 2 sum."""
+    return probability_loss.binary_cross_entropy_with_logits(
+        input, target, weight, reduction=_REDUCTIONS[reduction], pos_weight=pos_weight)
+
+
+def embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor,
+                  scale_grad_by_freq: bool = False, mode: int = 0, sparse: bool = False,
+                  per_sample_weights: Tensor | None = None, include_last_offset: bool = False,
+                  padding_idx: int | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`nn.functional.embedding_bag` with a number for the mode (0 sum, 1 mean, 2 max), and what
+    PyTorch keeps for its gradient, empty here."""
+    out = bags.embedding_bag(indices, weight, offsets, None, 2.0, scale_grad_by_freq,
+                             ("sum", "mean", "max")[mode], sparse, per_sample_weights,
+                             include_last_offset, padding_idx)
+    return out, *(indices.new_empty(0) for _ in range(3))
+
+
+def _in_place(function):
+    """The form of a function that writes to its first argument."""
+    @functools.wraps(function)
+    def call(input: Tensor, *args, **options) -> Tensor:
+        return function(input, *args, **options, inplace=True)
+
+    return call
+
+
 def affine_grid_generator(theta: Tensor, size, align_corners: bool) -> Tensor:
     """`nn.functional.affine_grid`."""
     return vision.affine_grid(theta, size, align_corners)
@@ -82,6 +122,14 @@ def _named(module, names: str) -> dict:
 FUNCTIONS = {
     **_named(activation, "prelu rrelu"),
     **_named(dropout, "alpha_dropout feature_alpha_dropout"),
+    **{name + "_": _in_place(getattr(dropout, name)) for name in (
+        "dropout", "alpha_dropout", "feature_alpha_dropout")},
+    "feature_dropout": dropout.dropout2d, "feature_dropout_": _in_place(dropout.dropout2d),
+    **_named(activation, "celu_ rrelu_ selu_"),
+    **_named(distance, "cosine_similarity pairwise_distance"), "bilinear": linear.bilinear,
+    "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
+    "embedding_bag": embedding_bag, "kl_div": kl_div,
+    "native_channel_shuffle": vision.channel_shuffle,
     **{name: _numbered(getattr(loss, name)) for name in (
         "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss",
         "poisson_nll_loss")},

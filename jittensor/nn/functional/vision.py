@@ -153,7 +153,7 @@ def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mod
         warnings.warn("Default grid_sample and affine_grid behavior has changed to "
                       "align_corners=False since 1.3.0. Please specify align_corners=True if the "
                       "old behavior is desired. See the documentation of grid_sample for "
-                      "details.", stacklevel=2)
+                      "details.", stacklevel=3)
     return grid_sampler(input, grid, _MODES.index(mode), _EDGES.index(padding_mode),
                         bool(align_corners))
 
