@@ -20,6 +20,7 @@ from . import later as _later
 from . import tensor as _tensor_module
 from .arguments import guard as _guard
 from .config import config
+from .graph.arguments import dtype_of as _dtype_of
 from .graph.dtypes import (
     BY_NAME as _BY_NAME,
 )
@@ -30,7 +31,7 @@ from .graph.dtypes import (
     DType as dtype,
 )
 from .graph.dtypes import (
-    promote_types,
+    promote_types as _promoted,
 )
 from .graph.shapes import Size
 from .graph.shapes import broadcast_shapes as _broadcast_shapes
@@ -151,14 +152,25 @@ def get_default_dtype() -> dtype:
 
 def set_default_dtype(d: dtype) -> None:
     """Sets the dtype of Python floats and float factories."""
-    if not d.is_floating_point:
-        raise TypeError("only floating-point types are supported as the default type")
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError("invalid dtype object: only floating-point types are supported as the "
+                        "default type")
     _Default.float_ = d
 
 
 def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether PyTorch's rules let a result of one dtype be stored in another."""
-    return from_.category <= to.category
+    return _dtype_of(from_, "can_cast").category <= _dtype_of(to, "can_cast").category
+
+
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """The smallest dtype that holds both.
+
+    >>> import jittensor as torch
+    >>> torch.promote_types(torch.uint8, torch.int8)
+    torch.int16
+    """
+    return _promoted(_dtype_of(type1, "promote_types"), _dtype_of(type2, "promote_types"))
 
 
 def get_num_threads() -> _int:

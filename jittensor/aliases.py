@@ -65,6 +65,21 @@ def counterpart(fullname: str) -> ModuleType | None:
 _finder = TorchFinder()
 
 
+def _called(torch: bool) -> None:
+    """Classes of values that programs print the type of are called as PyTorch's, or as they are."""
+    ours = sys.modules[ROOT]
+    names = {ours.Tensor: ("torch", "Tensor"), ours.Size: ("torch", "Size"),
+             ours.device: ("torch", "device"), ours.dtype: ("torch", "dtype"),
+             ours.nn.Parameter: ("torch.nn.parameter", "Parameter")}
+    for kind, called in names.items():
+        if kind not in _OWN_NAMES:
+            _OWN_NAMES[kind] = kind.__module__, kind.__qualname__
+        kind.__module__, kind.__qualname__ = called if torch else _OWN_NAMES[kind]
+
+
+_OWN_NAMES: dict[type, tuple[str, str]] = {}
+
+
 def as_torch(enable: bool = True) -> None:
     """From now on `import torch`, `import torch.nn as nn`, `from torch.utils.data import …` in this
     process reach jittensor. `as_torch(False)` takes the aliases off.
@@ -82,6 +97,7 @@ def as_torch(enable: bool = True) -> None:
         for name in [n for n in sys.modules if n == "torch" or n.startswith("torch.")]:
             if sys.modules[name].__name__.split(".")[0] == ROOT:
                 del sys.modules[name]
+        _called(torch=False)
         return
     if sys.modules.get("torch", ours) is not ours:
         raise RuntimeError("as_torch(): PyTorch has been imported already; call as_torch() before "
@@ -89,4 +105,5 @@ def as_torch(enable: bool = True) -> None:
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
     sys.modules["torch"] = ours
+    _called(torch=True)
 

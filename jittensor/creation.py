@@ -10,10 +10,12 @@ import numpy as np
 
 from .arguments import guard
 from .graph import dtypes as dt
+from .graph.arguments import taking_dtype
 from .graph.dtypes import Default, DType
 from .graph.node import Storage, spec_of
 from .graph.ops import _scalar_name
 from .graph.shapes import sizes_of
+from .nested import read
 from .numeric import check_fits
 from .record import fill
 from .runtime import blocks
@@ -148,12 +150,12 @@ ones_like = _like(lambda spec: fill(spec, 1))
 empty_like = _like(lambda spec: empty_tensor(spec.shape, spec.dtype, spec.strides))
 
 
-def full_like(input: Tensor, fill_value, **options) -> Tensor:
+def full_like(input: Tensor, fill_value, *, dtype=None, **options) -> Tensor:
     """One value in every place, with the shape and dtype of `input`."""
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
-    check_fits(fill_value, options.get("dtype") or input.dtype)
-    return _like(lambda spec: fill(spec, fill_value))(input, **options)
+    check_fits(fill_value, dtype or input.dtype)
+    return _like(lambda spec: fill(spec, fill_value))(input, dtype=dtype, **options)
 
 
 # ── data ──────────────────────────────────────────────────────────────────────────────────────
@@ -176,106 +178,15 @@ def tensor(data: Any, *, dtype=None, device=None, requires_grad=False, pin_memor
 def from_data(data: Any, dtype: DType | None) -> Tensor:
     """A tensor of Python numbers, nested sequences or an array; ValueError when ragged."""
     kind = type(data)
-    if kind in (float, int, bool, complex):
-        want = dtype or Default.of(kind)
-        out = empty_tensor((), want)
-        _scalar_into(out, data)
+    if kind is float and dtype is None or kind is int and 0 <= data < 0x80:
+        out = empty_tensor((), dtype or Default.of(kind))
+        out._memory()[()] = data
         return out
     if isinstance(data, (np.ndarray, np.generic)):
         array = np.asarray(data)
         have = dt.from_numpy_dtype(array.dtype)
         return from_array(array.astype((dtype or have).numpy), dtype or have)
-    shape, flat, tensors = _flatten(data)
-    if dtype is None:
-        dtype = _infer(flat, tensors)
-    values = np.empty(len(flat), dtype.numpy)
-    if flat:
-        try:
-            values[:] = flat
-        except OverflowError:
-            raise RuntimeError("value cannot be converted to type "
-                               f"{dtype.name} without overflow") from None
-    return from_array(values.reshape(shape), dtype)
-
-
-def _scalar_into(out: Tensor, value) -> None:
-    try:
-        out._memory()[()] = value
-    except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long") from None
-    except TypeError as error:
-        raise RuntimeError(str(error)) from None
-
-
-def _flatten(data) -> tuple[tuple[int, ...], list, bool]:
-    shape: list[int] = []
-    level, tensors = data, False
-    while isinstance(level, (list, tuple, _range)) or (
-            hasattr(level, "__getitem__") and hasattr(level, "__len__")
-            and not isinstance(level, (str, bytes, dict)) and not _leaf(level)):
-        shape.append(len(level))
-        if not len(level):
-            break
-        level = level[0]
-    if isinstance(level, (Tensor, np.ndarray)) and not isinstance(data, Tensor):
-        shape += list(level.shape)
-    flat: list = []
-    tensors = _collect(data, tuple(shape), 0, flat)
-    return tuple(shape), flat, tensors
-
-
-def _leaf(value) -> bool:
-    return isinstance(value, (np.generic, Tensor, np.ndarray)) or not hasattr(value, "__len__")
-
-
-def _collect(data, shape, depth: int, flat: list) -> bool:
-    if isinstance(data, (Tensor, np.ndarray)):
-        if tuple(data.shape) != shape[depth:]:
-            if isinstance(data, Tensor) and data.numel() == 1 and depth == len(shape):
-                flat.append(data.item())
-                return True
-            if isinstance(data, Tensor):
-                raise ValueError("only one element tensors can be converted to Python scalars")
-            raise ValueError(f"expected sequence of shape {shape[depth:]} at dim {depth}")
-        flat.extend(np.asarray(data._array() if isinstance(data, Tensor) else data)
-                    .reshape(-1).tolist() if not isinstance(data, Tensor) or
-                    data.dtype.name != "bfloat16" else data.float().tolist())
-        return isinstance(data, Tensor)
-    if depth == len(shape):
-        if isinstance(data, (bool, int, float, complex)):
-            flat.append(data)
-            return False
-        if isinstance(data, np.generic):
-            flat.append(data.item())
-            return False
-        if hasattr(data, "__len__") and not isinstance(data, (str, bytes)):
-            raise TypeError("not a sequence" if not isinstance(data, (list, tuple)) else
-                            "only integer tensors of a single element can be converted")
-        if isinstance(data, (str, bytes)):
-            raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
-        if hasattr(data, "__float__"):
-            flat.append(float(data))
-            return False
-        raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
-    if not hasattr(data, "__len__"):
-        raise TypeError("not a sequence")
-    if len(data) != shape[depth]:
-        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} "
-                         f"(got {len(data)})")
-    some = False
-    for item in data:
-        some |= _collect(item, shape, depth + 1, flat)
-    return some
-
-
-def _infer(flat: list, tensors: bool) -> DType:
-    if not flat:
-        return Default.float_
-    kinds = {type(v) for v in flat}
-    for kind in (complex, float, int):
-        if any(issubclass(k, kind) and not (kind is int and issubclass(k, bool)) for k in kinds):
-            return Default.of(kind)
-    return dt.bool_
+    return from_array(*read(data, dtype))
 
 
 def as_tensor(data: Any, dtype=None, device=None) -> Tensor:
@@ -537,3 +448,6 @@ def legacy_tensor(cls, *args, **kwargs) -> Tensor:
     if cls is Tensor:
         return out
     return new_tensor(out.storage, out.spec, out.offset, cls)
+
+
+globals().update(taking_dtype(globals(), __all__))

@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from .graph import dtypes as dt
+from .graph.arguments import dtype_of
 from .graph.dtypes import DType
 
 
@@ -15,7 +16,7 @@ class finfo:  # noqa: N801
     """Limits of a floating dtype (the default one if none is given)."""
 
     def __init__(self, dtype: DType | None = None):
-        dtype = dtype or dt.Default.float_
+        dtype = dtype_of(dtype or dt.Default.float_, "finfo")
         if dtype.category < dt.FLOAT:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo "
                             f"to handle '{dtype}'")
@@ -37,6 +38,7 @@ class iinfo:  # noqa: N801
     """Limits of an integer dtype."""
 
     def __init__(self, dtype: DType):
+        dtype = dtype_of(dtype, "iinfo")
         if dtype.category != dt.INT:
             raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to "
                             f"handle '{dtype}'")

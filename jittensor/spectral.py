@@ -11,6 +11,7 @@ from . import fft as _fft
 from .functions.complexes import view_as_real
 from .functions.rearranging import constant_pad_nd
 from .functions.rows import title
+from .graph.arguments import taking_dtype
 from .indexing import index_add, index_select
 from .signal.windows import general_hamming, kaiser_weights, window
 from .tensor import Tensor, from_array
@@ -217,4 +218,5 @@ def _overlapped(frames: Tensor, weights: Tensor | None, hop: int, n_fft: int, ce
 
 FUNCTIONS = {f.__name__: f for f in (bartlett_window, blackman_window, hamming_window, hann_window,
                                      istft, kaiser_window, stft)}
+FUNCTIONS.update(taking_dtype(FUNCTIONS, FUNCTIONS))
 Tensor.stft, Tensor.istft = stft, istft

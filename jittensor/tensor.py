@@ -27,7 +27,7 @@ class device:  # noqa: N801
         if isinstance(name, device):
             name, index = name.type, name.index
         if isinstance(name, int):
-            name, index = "cuda", name
+            raise RuntimeError("Cannot access accelerator device when none is available.")
         if not isinstance(name, str):
             raise TypeError(f"device(): argument 'device' must be str, not {type(name).__name__}")
         kind, _, number = name.partition(":")

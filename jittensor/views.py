@@ -7,6 +7,7 @@ from math import prod
 from .autograd.graph import attach_view, remember_view
 from .autograd.modes import modes, no_grad
 from .graph import dtypes as dt
+from .graph.arguments import dtype_of
 from .graph.node import Spec, spec_of
 from .graph.shapes import (
     contiguous_strides,
@@ -126,9 +127,8 @@ def view(input: Tensor, *shape) -> Tensor:
 
     With a dtype instead of a shape, the same bytes read as another dtype.
     """
-    from .graph.dtypes import DType
-    if len(shape) == 1 and isinstance(shape[0], DType):
-        return view_dtype(input, shape[0])
+    if len(shape) == 1 and (isinstance(shape[0], dt.DType) or shape[0].__class__ is type):
+        return view_dtype(input, dtype_of(shape[0], "view"))
     spec = input.spec
     out = spec.views.get(("view", shape))
     if out is None:

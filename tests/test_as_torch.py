@@ -143,3 +143,20 @@ def test_module_code_and_mistakes(tmp_path):
     done = run("-m", "jittensor", str(tmp_path / "wrong.py"))
     assert done.returncode == 1 and "SyntaxError" in done.stderr
     assert "jittensor/__main__" not in done.stderr
+
+
+def test_types_are_called_as_pytorchs():
+    out = python("""
+        import jittensor, pickle
+        own = repr(jittensor.Tensor)
+        jittensor.as_torch()
+        import torch
+        x = torch.ones(1)
+        print(*map(type, (x, x.shape, x.dtype, x.device, torch.nn.Parameter(x))))
+        print(pickle.loads(pickle.dumps((x, x.shape, torch.Tensor))))
+        jittensor.as_torch(False)
+        print(repr(jittensor.Tensor) == own)
+    """)
+    assert out == ("<class 'torch.Tensor'> <class 'torch.Size'> <class 'torch.dtype'> "
+                   "<class 'torch.device'> <class 'torch.nn.parameter.Parameter'>\n"
+                   "(tensor([1.]), torch.Size([1]), <class 'torch.Tensor'>)\nTrue\n")

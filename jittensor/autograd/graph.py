@@ -210,7 +210,8 @@ class GradNode:
 
     def release(self) -> None:
         """Frees what was saved."""
-        held, left = self.outcome is not None, []
+        held, left = self.outcome is not None or (
+            self.op is not None and self.op.name in _SAVING_NUMBERS), []
         for x in self.operands:
             if isinstance(x, (Tensor, Packed)):
                 held, x = True, None
@@ -221,6 +222,7 @@ class GradNode:
 
 # operators whose Python scalar PyTorch wraps in a tensor, and so gives an edge
 _WRAPPING = frozenset({"add", "add_scaled", "sub", "sub_scaled", "mul", "div"})
+_SAVING_NUMBERS = frozenset({"mul", "div"})     # of these, the ones that keep it for backward
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after "

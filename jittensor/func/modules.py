@@ -47,8 +47,7 @@ def functional_call(
                                  "functional call is ambiguous")
             together.update(part)
         given = together
-    return stateless.functional_call(module, given, args, kwargs, tie_weights=tie_weights,
-                                     strict=strict)
+    return stateless.call_with(module, given, args, kwargs, tie_weights=tie_weights, strict=strict)
 
 
 def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..graph.arguments import dtype_of
 from ..graph.node import spec_of
 from ..graph.ops import OPS
 from ..graph.shapes import wrap_dim
@@ -13,7 +14,7 @@ from .rows import into, title
 
 def _softmax_like(name: str, input: Tensor, dim: int, dtype) -> Tensor:
     if dtype is not None:
-        input = input.to(dtype)
+        input = input.to(dtype_of(dtype, name))
     d = wrap_dim(dim, input.ndim)
     if input.dtype.category < 2 or input.dtype.is_complex:
         raise NotImplementedError(

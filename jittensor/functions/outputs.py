@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from ..arguments import misfit, with_misfits
 from ..autograd.modes import modes
+from ..graph.arguments import dtype_of, parameter_names
 from ..graph.ops import _scalar_name
 from ..record import overlap
 from ..tensor import Tensor
@@ -67,12 +68,12 @@ def with_out(function: Callable, name: str) -> Callable:
         TypeError: what is given is not a tensor (or a tuple of as many as there are results).
         RuntimeError: its dtype, memory or part in gradients do not fit.
     """
-    named_dims = _names(function) & {"dim", "dims", "keepdim"}
+    renamed = bool(parameter_names(function) & _REWRITTEN)
 
     @functools.wraps(function)
     def call(*args, out=None, **named):
-        if named and named_dims:
-            named = _renamed(named)
+        if named and renamed:
+            named = _renamed(named, name)
         if out is None:
             try:
                 return function(*args, **named)
@@ -102,16 +103,19 @@ def with_out(function: Callable, name: str) -> Callable:
 
 
 def with_numpy_names(function: Callable, name: str = "") -> Callable:
-    """The function, which if it has `dim` or `keepdim` also takes them as `axis` and `keepdims`."""
-    if not _names(function) & {"dim", "dims", "keepdim"}:
-        return with_misfits(function, name, _ROOT) if name and _names(function) else function
+    """The function, which if it has `dim` or `keepdim` also takes them as `axis` and `keepdims`,
+    and if it has `dtype` takes Python's types for it."""
+    if not parameter_names(function) & _REWRITTEN:
+        wrap = name and parameter_names(function)
+        return with_misfits(function, name, _ROOT) if wrap else function
+    name = name or getattr(function, "__name__", "")
 
     @functools.wraps(function)
     def call(*args, **named):
         try:
-            return function(*args, **_renamed(named)) if named else function(*args)
+            return function(*args, **_renamed(named, name)) if named else function(*args)
         except Exception:
-            wrong = misfit(function, name or function.__name__, args, named)
+            wrong = misfit(function, name, args, named)
             if wrong is None:
                 raise
         raise wrong
@@ -119,8 +123,14 @@ def with_numpy_names(function: Callable, name: str = "") -> Callable:
     return call
 
 
-def _renamed(named: dict) -> dict:
-    """Keyword arguments with PyTorch's names for NumPy's."""
+_REWRITTEN = {"dim", "dims", "keepdim", "dtype"}
+
+
+def _renamed(named: dict, function: str) -> dict:
+    """Keyword arguments with PyTorch's names for NumPy's, and DTypes for Python's types."""
+    dtype = named.get("dtype")
+    if dtype is not None:
+        named["dtype"] = dtype_of(dtype, function)
     for theirs, ours in (("axis", "dim"), ("keepdims", "keepdim")):
         if theirs in named and ours not in named:
             named[ours] = named.pop(theirs)
@@ -129,16 +139,7 @@ def _renamed(named: dict) -> dict:
 
 def takes_out(function: Callable) -> bool:
     """Whether a function has a parameter `out`."""
-    return "out" in _names(function)
-
-
-def _names(function: Callable) -> set[str]:
-    """The names of a function's parameters."""
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    code = getattr(function, "__code__", None)
-    return set() if code is None else set(
-        code.co_varnames[:code.co_argcount + code.co_kwonlyargcount])
+    return "out" in parameter_names(function)
 
 
 def with_outs(names: dict, public: Iterable[str], prefix: str = "") -> dict:

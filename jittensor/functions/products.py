@@ -118,6 +118,9 @@ def linear(input, weight, bias=None) -> Tensor:
         rule = _linear_rule(input, weight)
     if rule is not None:
         out = record_rule(rule, (input, weight))
+    elif input.dtype is not weight.dtype:
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {title(input)} and "
+                           f"{title(weight)}")
     else:
         out = matmul(input, views.t(weight) if weight.ndim > 1 else weight)
     if bias is None:

@@ -1,14 +1,17 @@
 """In: functions and modules. Out: `torch.jit`: the same, compiled; there is no other language.
 
-`script` and `trace` give what `compile` gives. Programs written to files are not read or written.
+`script` and `trace` give what `compile` gives. A file holds a module's weights and the names of its
+classes: TorchScript's programs are not read or written.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
 
+from .. import serialization
 from ..capture import Compiled, compile
 from ..nn import Module
 from ..runtime import realize
@@ -194,15 +197,43 @@ def onednn_fusion_enabled() -> bool:
     return False
 
 
-def save(m: Any, f: Any, _extra_files: Any = None) -> None:
-    """RuntimeError: compiled programs are not written to files."""
-    raise RuntimeError("torch.jit.save(): jittensor has no file format for programs; save the "
-                       "weights with torch.save(module.state_dict(), file) and build the module "
-                       "from its class")
+def save(m: Module, f: Any, _extra_files: dict[str, Any] | None = None) -> None:
+    """Writes a scripted or traced module to a file: its weights, and the names of its classes, from
+    which `load` builds it anew. PyTorch cannot read the file.
+
+    Args:
+        f: a path, or a file open for writing.
+        _extra_files: contents by name, kept beside the module.
+
+    Raises:
+        RuntimeError: `m` is no scripted module.
+    """
+    if not _isinstance(m, RecursiveScriptModule):
+        raise RuntimeError(f"torch.jit.save(): expected a scripted or traced module, but got "
+                           f"{type(m).__name__}")
+    serialization.save({_SAVED: m, "extra_files": dict(_extra_files or {})}, f)
 
 
-def load(f: Any, map_location: Any = None, _extra_files: Any = None, _restore_shapes: bool = False
-         ) -> Any:
-    """RuntimeError: files that hold PyTorch's programs are not read."""
-    raise RuntimeError("torch.jit.load(): jittensor cannot run a TorchScript file; build the "
-                       "module from its class and load a state_dict with torch.load")
+def load(f: Any, map_location: Any = None, _extra_files: dict[str, Any] | None = None,
+         _restore_shapes: bool = False) -> ScriptModule:
+    """The module of a file that `save` wrote; its classes must be importable by their names. As
+    with any pickle, a file that is not trusted must not be loaded.
+
+    Args:
+        _extra_files: contents are put under the names that it has.
+
+    Raises:
+        ValueError: there is no such file.
+        RuntimeError: it holds something else, a TorchScript program for instance.
+    """
+    if _isinstance(f, (str, os.PathLike)) and not os.path.exists(f):
+        raise ValueError(f"The provided filename {f} does not exist")
+    held = serialization.load(f, map_location, weights_only=False)
+    if not _isinstance(held, dict) or _SAVED not in held:
+        raise RuntimeError("torch.jit.load(): the file was not written by torch.jit.save()")
+    for name in _extra_files or {}:
+        _extra_files[name] = held["extra_files"].get(name, _extra_files[name])
+    return held[_SAVED]
+
+
+_SAVED = "jittensor script module"

@@ -43,11 +43,11 @@ class RecursiveScriptModule(OptimizedModule, ScriptModule):
         """The name of the module's class."""
         return type(self._orig_mod).__name__
 
-    def save(self, f: Any, **kwargs: Any) -> None:
-        """RuntimeError, as `torch.jit.save`."""
+    def save(self, f: Any, _extra_files: dict[str, Any] | None = None) -> None:
+        """As `torch.jit.save`."""
         from . import save
 
-        save(self, f)
+        save(self, f, _extra_files)
 
     def __reduce__(self) -> tuple:
         from . import script

@@ -13,6 +13,7 @@ import numpy as np
 
 FULL_RANGE_LOW = -(1 << 63)
 FLOATING = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}  # name: significand bits
+PARTS = {"complex64": "float32", "complex128": "float64"}  # name: that of the two parts
 LARGEST = {
     "float16": 65504.0, "bfloat16": (2.0 - 2.0**-7) * 2.0**127,
     "float32": float(np.finfo(np.float32).max), "float64": float(np.finfo(np.float64).max),

@@ -32,6 +32,7 @@ from .random_arithmetic import (
     FLOATING,
     FULL_RANGE_LOW,
     INTEGRAL,
+    PARTS,
     bfloat16_bits,
     bfloat16_values,
     check_bounds,
@@ -68,9 +69,12 @@ class MersenneTwister(MersenneWords):
         """`n` draws from [low, high): u * (high - low) + low, rounded once; `high` turns to `low`.
 
         float64 takes two words an element; float32, and the 16-bit dtypes by way of it, take one.
-        NotImplementedError unless floating, RuntimeError for bounds that PyTorch refuses.
+        A complex number's parts are two draws. NotImplementedError unless floating or complex,
+        RuntimeError for bounds that PyTorch refuses.
         """
         name, storage = resolve(dtype)
+        if name in PARTS:
+            return self.uniform(2 * n, PARTS[name], low, high).view(storage)
         if low != 0.0 or high != 1.0 or name not in FLOATING:
             require(name, FLOATING, "check_uniform_bounds")
             low, high = uniform_limits(low, high, name)
@@ -114,12 +118,14 @@ class MersenneTwister(MersenneWords):
         first eight uniforms and eight angles from the others give eight cosines, then eight sines;
         if 16 does not divide n, the last 16 elements are drawn anew. Fewer elements, or a tensor
         that is not contiguous, are drawn in float64 two at a time, and the second of a pair waits
-        in the generator for the next such draw. NotImplementedError unless floating, RuntimeError
-        for a negative std.
+        in the generator for the next such draw. A complex number's parts are two draws of half the
+        variance. NotImplementedError unless floating or complex, RuntimeError for a negative std.
         """
         if not std >= 0.0:
             raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
         name, storage = resolve(dtype)
+        if name in PARTS:
+            return self.normal(2 * n, PARTS[name], mean, std / 2 ** 0.5, contiguous).view(storage)
         require(name, FLOATING, "normal_kernel_cpu")
         with self.lock:
             if n < 16 or not contiguous:

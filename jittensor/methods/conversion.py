@@ -7,6 +7,7 @@ import numpy as np
 from ..autograd.modes import modes
 from ..creation import from_numpy
 from ..graph import dtypes as dt
+from ..graph.arguments import dtype_of
 from ..graph.dtypes import ALIASES, BY_NAME, DType
 from ..graph.node import RANGES, Storage
 from ..graph.shapes import contiguous_strides
@@ -19,14 +20,14 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False,
        memory_format=None) -> Tensor:
     """The tensor in another dtype or on another device; itself where nothing changes."""
     for a in args:
-        if isinstance(a, DType):
+        if isinstance(a, (DType, type)):
             dtype = a
         elif isinstance(a, Tensor):
             dtype = a.dtype
         elif isinstance(a, (str, int, type(CPU))) and not isinstance(a, bool):
             device = a
     check_device(device)
-    dtype = dtype or self.dtype
+    dtype = self.dtype if dtype is None else dtype_of(dtype, "to")
     if dtype is self.dtype and not copy:
         return self
     return cast(self, dtype)
@@ -41,7 +42,11 @@ def type_(self, dtype=None, non_blocking: bool = False, **kwargs):
         if found is None:
             raise ValueError(f"invalid type: '{dtype}'")
         dtype = found
-    dtype = getattr(dtype, "tensor_dtype", dtype)
+    if isinstance(dtype, type):         # `torch.FloatTensor`, and `torch.Tensor`
+        found = dt.Default.float_ if dtype is Tensor else getattr(dtype, "dtype", None)
+        if not isinstance(found, DType):
+            raise ValueError(f"invalid type: '{dtype.__name__}'")
+        dtype = found
     return to(self, dtype)
 
 
@@ -85,7 +90,7 @@ def cpu(self, memory_format=None) -> Tensor:
 
 def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
     """Raises: this build has no GPU."""
-    check_device("cuda")
+    check_device("cuda" if device is None else device)
     return self
 
 

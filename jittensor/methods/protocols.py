@@ -66,7 +66,7 @@ def _repr(self) -> str:
     if self.dtype is dt.bfloat16:
         values = values.astype(np.float32)
     fn = self.grad_fn
-    text = tensor_str(values, dtype_name=self.dtype.name,
+    text = tensor_str(values, dtype_name=self.dtype.name, default_dtype=dt.Default.float_.name,
                       requires_grad=self._leaf and fn is None,
                       grad_fn_name=None if fn is None else fn.name())
     return text

@@ -78,7 +78,7 @@ def conj(self) -> Tensor:
     return record(OPS["_conj"], self) if self.dtype.is_complex else self
 
 
-def _real_part(self, part: int, label: str) -> Tensor:
+def _real_part(self, part: int) -> Tensor:
     spec = self.spec
     real = spec.dtype.to_real()
     want = spec_of(real, spec.shape, tuple(2 * s for s in spec.strides))
@@ -91,18 +91,18 @@ def _real_part(self, part: int, label: str) -> Tensor:
             z = F.complex(g, zero) if part == 0 else F.complex(zero, g)
             return z
 
-        attach_view(out, self, label, back)
+        attach_view(out, self, "SelectBackward0", back)
     return out
 
 
 def _real(self) -> Tensor:
-    return _real_part(self, 0, "RealBackward0") if self.dtype.is_complex else self
+    return _real_part(self, 0) if self.dtype.is_complex else self
 
 
 def _imag(self) -> Tensor:
     if not self.dtype.is_complex:
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return _real_part(self, 1, "ImagBackward0")
+    return _real_part(self, 1)
 
 
 def _adjoint(self) -> Tensor:

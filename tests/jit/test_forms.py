@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 
 import pytest
 
@@ -78,7 +79,23 @@ def test_scripts_and_traces():
     assert f(X).tolist() == [[2.0, 2.0]] and jt.jit.script(f) is f
     assert jt.jit.trace(lambda x: x * 2, (X,))(X).tolist() == [[2.0, 2.0]]
     assert not jt.jit.is_scripting() and jt.jit.isinstance([1], list[int])
-    for call in (lambda: jt.jit.save(scripted, "x"), lambda: jt.jit.load("x"),
-                 lambda: scripted.save("x"), lambda: jt.jit.freeze(net)):
+    for call in (lambda: jt.jit.save(net, "x"), lambda: jt.jit.freeze(net)):
         with pytest.raises(RuntimeError):
             call()
+
+
+def test_scripted_modules_in_files(tmp_path):
+    net, path = Net(), str(tmp_path / "net.pt")
+    jt.jit.script(net).save(path, _extra_files={"note": b"hello"})
+    files = {"note": b"", "other": b""}
+    again = jt.jit.load(path, _extra_files=files)
+    assert isinstance(again, jt.jit.ScriptModule) and again(X).item() == net(X).item()
+    assert files == {"note": b"hello", "other": b""}
+    jt.jit.save(jt.jit.trace(net, X), buffer := io.BytesIO())
+    buffer.seek(0)
+    assert jt.jit.load(buffer)(X).item() == net(X).item()
+    jt.save(net.state_dict(), path)
+    with pytest.raises(RuntimeError, match="not written by"):
+        jt.jit.load(path)
+    with pytest.raises(ValueError, match="does not exist"):
+        jt.jit.load(str(tmp_path / "nothing"))

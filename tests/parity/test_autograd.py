@@ -810,3 +810,16 @@ def test_error_names_the_line_that_saved():
     with pytest.raises(RuntimeError, match=r"saved by MulBackward0 at .*test_autograd\.py:\d+"):
         y.sum().backward()
     assert np.isfinite(b.item())
+
+
+@pytest.mark.parametrize("graph", [
+    lambda w: w * 2, lambda w: 2 * w, lambda w: w / 2, lambda w: w + 2, lambda w: 2 - w,
+    lambda w: -w, lambda w: w * w, lambda w: w.sum(),
+])  # fmt: skip
+def test_a_second_backward_is_refused_where_something_was_saved(graph):
+    def twice(lib):
+        out = graph(lib.tensor([2.0, 3.0], requires_grad=True)).sum()
+        out.backward()
+        out.backward()
+
+    assert outcome(twice, jt)[:2] == outcome(twice, torch)[:2]

@@ -129,3 +129,11 @@ def test_names(name):
         assert got[:2] == want[:2]
     else:
         assert got == want
+
+
+def test_parts_of_complex_numbers():
+    def nodes(lib):
+        z = lib.ones(2, dtype=lib.complex64, requires_grad=True)
+        return [x.grad_fn.name() for x in (z.real, z.imag, lib.real(z), lib.imag(z * 2))]
+
+    assert nodes(jt) == nodes(torch)

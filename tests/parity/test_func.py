@@ -124,3 +124,11 @@ def test_error_classes(call):
         if lib is torch:
             expected = caught.type
     assert caught.type is expected
+
+
+def test_functional_call_does_not_warn():
+    import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer = jt.nn.Linear(1, 1, bias=False)
+        assert jt.func.functional_call(layer, {"weight": jt.ones(1, 1)}, jt.ones(1)).item() == 1

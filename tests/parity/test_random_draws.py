@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import jittensor
 from jittensor.kernels.random_arithmetic import inside_out, permute
 from jittensor.kernels.random_draws import MersenneTwister, bfloat16_values
 
@@ -136,6 +137,17 @@ def test_complex_normal_is_the_real_view():
     assert_near(
         generator.normal(100, std=2**-0.5), torch.view_as_real(theirs).reshape(-1), "float32"
     )
+
+
+@pytest.mark.parametrize("draw", [
+    lambda t: t.randn(3, dtype=t.complex64), lambda t: t.randn(20, dtype=t.complex128),
+    lambda t: t.rand(3, dtype=t.complex64), lambda t: t.rand_like(t.ones(2, dtype=t.complex128)),
+    lambda t: t.ones(2, dtype=t.complex64).normal_(1, 2),
+    lambda t: t.nn.Linear(2, 1, dtype=t.complex64).weight.detach(),
+])  # fmt: skip
+def test_complex_draws(draw):
+    torch.manual_seed(5), jittensor.manual_seed(5)
+    np.testing.assert_allclose(draw(jittensor).numpy(), draw(torch).numpy(), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS, "bool", "uint16", "uint32", "uint64"])

@@ -8,7 +8,8 @@ from warnings import warn
 
 from ... import creation
 from ...autograd import no_grad
-from ...graph.dtypes import float32, float64
+from ...graph.arguments import PYTHON_TYPES
+from ...graph.dtypes import float32
 from ...tensor import Tensor
 
 if TYPE_CHECKING:
@@ -133,8 +134,7 @@ def _parse_to(args: tuple, kwargs: dict[str, Any]) -> tuple[Any, Any, bool, Any]
     dtype, device = given.get("dtype"), given.get("device")
     if (tensor := given.get("tensor")) is not None:
         dtype, device = tensor.dtype, tensor.device
-    if dtype is float:
-        dtype = float64
+    dtype = PYTHON_TYPES.get(dtype, dtype)
     if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
         raise TypeError(
             "nn.Module.to only accepts floating point or complex dtypes, "
