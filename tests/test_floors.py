@@ -80,10 +80,13 @@ def test_importing_brings_in_no_compiler() -> None:
 
 
 def test_importing_is_fast() -> None:
+    """In the time of six million additions, which is 0.3 s where the promise was measured:
+    processors, and what else they do meanwhile, differ by a factor of four."""
     run("import jittensor")                   # its bytecode is there from now on
     code = ("import numpy, ml_dtypes, time; t = time.process_time(); import jittensor; "
-            "print(time.process_time() - t)")
-    assert min(float(run(code)) for _ in range(3)) < 0.3
+            "s = time.process_time(); sum(k + k for k in range(3_000_000)); "
+            "print((s - t) / (time.process_time() - s))")
+    assert min(float(run(code)) for _ in range(3)) < 2
 
 
 def test_recording_brings_in_no_compiler() -> None:
