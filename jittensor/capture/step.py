@@ -324,8 +324,9 @@ def _describe(binding) -> list[tuple]:
         for kind, value in zip(rule.scalars, node.scalars, strict=True):
             if kind == "i":
                 layout.append(("number", value))
-        if node.base is not None and node.base.__class__ is not Node:
-            place(node.base, node.out_offset * rule.writes.dtype.itemsize)
+        storage = None if node.base is None else realize.written_storage(node)
+        if storage is not None:
+            place(storage, node.out_offset * rule.writes.dtype.itemsize)
     return layout
 
 

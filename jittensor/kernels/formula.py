@@ -83,6 +83,9 @@ class Formulas:
         h, w = real.get(have, have), real.get(want, want)
         if h != w:
             value = self._convert(value, h, w)
+        if want == "f16" and h in ("f64", "c128"):
+            self.imports.add("rounded")
+            value = self.step(f"rounded({value})")
         if want in real and have != want:
             self.imports |= {f"{want}_of_f32", f"f32_of_{want}"}
             value = self.step(f"f32_of_{want}({want}_of_f32({value}))")

@@ -184,24 +184,34 @@ def snapshot(nodes: list[Node], needed: list[int] | tuple = ()) -> tuple[tuple |
 
 def _note_base(node: Node, binding: Binding, key: list, known: dict, slots: dict) -> tuple:
     """Adds where an in-place node writes to the key and the binding. (number of the storage,
-    whether at an offset of its own), or (None, whether into a pending write) for a pending one."""
+    whether at an offset of its own), or (None, whether into a pending write) where the storage
+    was never realized."""
     base = node.base = _settled(node.base)
-    if base.__class__ is Node:
+    storage = written_storage(node)
+    if storage is None:
         key.append(("b", base.index, node.out_offset))
         return None, base.base is not None
     start = node.out_offset * node.rule.writes.dtype.itemsize
-    slot = slots.get((id(base), start))
-    at, moved = known.get(id(base)), False
+    slot = slots.get((id(storage), start))
+    at, moved = known.get(id(storage)), False
     if at is None:
-        at = known[id(base)] = len(binding.storages)
-        binding.storages.append(base)
+        at = known[id(storage)] = len(binding.storages)
+        binding.storages.append(storage)
     else:
         moved = slot is None
-    key.append(("b", -1 - at, slot))
+    key.append(("b", base.index if base.__class__ is Node else -1 - at, slot))
     if slot is None:
-        slots[id(base), start] = len(binding.addresses)
-        binding.addresses.append(base.block.address + start)
+        slots[id(storage), start] = len(binding.addresses)
+        binding.addresses.append(storage.block.address + start)
     return at, moved
+
+
+def written_storage(node: Node) -> Storage | None:
+    """The realized storage that an in-place node writes to, perhaps after other pending writes."""
+    base = node.base
+    if base.__class__ is Node:
+        return base.storage if base.storage.block is not None else None
+    return base
 
 
 def _settled(source):
@@ -218,7 +228,7 @@ def _overlaps(nodes, known, written, absolute: bool) -> tuple:
     for node in nodes:
         sources = list(zip(node.srcs, node.offsets or (0,) * len(node.srcs), strict=True))
         if node.base is not None:
-            sources.append((node.base, node.out_offset))
+            sources.append((written_storage(node), node.out_offset))
         for source, offset in sources:
             at = known.get(id(source)) if source.__class__ is Storage else None
             if at in written:
@@ -265,11 +275,10 @@ def record(binding: Binding) -> Graph:
                       tuple(scalars), rule.attrs, rule.spec, i in kept, origin=node.origin)
         if node.base is not None:
             entry.writes, entry.out_offset = rule.writes, node.out_offset
-            if node.base.__class__ is Node:
-                entry.base = node.base.index
-            else:
-                entry.base = -1 - known[id(node.base)]
-                entry.out_slot = slot_of(node.base, node.out_offset * rule.writes.dtype.itemsize)
+            base, storage = node.base, written_storage(node)
+            entry.base = base.index if base.__class__ is Node else -1 - known[id(base)]
+            if storage is not None:
+                entry.out_slot = slot_of(storage, node.out_offset * rule.writes.dtype.itemsize)
         graph.entries.append(entry)
     graph.externals = len(binding.storages)
     return graph

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import jittensor as torch
@@ -33,3 +34,18 @@ def test_numbers_beside_16_bit_floats(name, backend, monkeypatch) -> None:
     function, expected = CASES[name]
     h = torch.tensor([0.1, 0.2, 1.1]).half()
     assert function(h, torch.tensor([2049, 4097, 3]), h.bfloat16()).tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["expm1", "exp", "tanh", "sqrt", "neg"])
+def test_float64_rounds_twice_on_its_way_to_float16(name) -> None:
+    """To float32 and on; also where an object file with a call to a missing function would end the
+    process, and at the edges of float16's range."""
+    values = np.concatenate([np.linspace(0, 3, 101), [1e-8, 5e-6, 11.0, 65519.0, 65520.0, 1e30,
+                                                      1.0 + 2.0**-11 + 2.0**-40, np.inf, np.nan]])
+    x = torch.tensor(values).realize()
+    y = getattr(torch, name)(x)
+    torch.realize(y)
+    seen = getattr(torch, name)(x).half()
+    with np.errstate(over="ignore"):
+        wanted = y.numpy().astype(np.float32).astype(np.float16)
+    np.testing.assert_array_equal(seen.numpy(), wanted)

@@ -206,3 +206,34 @@ def test_what_cannot_be_compiled_holds_nothing_up(monkeypatch) -> None:
     assert (torch.ones(2) * 3).tolist() == [3.0, 3.0]
     with pytest.raises(RuntimeError, match="could not be compiled"):
         kept.tolist()
+
+
+def test_chained_writes_at_other_offsets_are_one_plan() -> None:
+    """`x[i] = ...` again and again, wherever in x it begins."""
+    x = torch.zeros(64).realize()
+    y = torch.arange(64.0).realize()
+
+    def write(first: int) -> None:
+        for k in range(first, first + 5):
+            x[k] = y[k] + 1
+        torch.realize(x)
+
+    write(0)
+    plans = stats.plans_built
+    for first in range(7, 50, 7):
+        write(first)
+    assert stats.plans_built == plans
+    wanted = [k + 1.0 if k < 5 or any(f <= k < f + 5 for f in range(7, 50, 7)) else 0.0
+              for k in range(64)]
+    assert x.tolist() == wanted
+
+
+def test_chained_writes_that_overlap_are_told_apart() -> None:
+    for step in (0, 1, 2, 3):                # each has an order of its own
+        x = torch.arange(12.0).realize()
+        a = x.numpy().copy()
+        for k in range(3):
+            at = k * step
+            x[at:at + 2] = x[at + 1:at + 3] * 2 + k
+            a[at:at + 2] = a[at + 1:at + 3] * 2 + k
+        assert x.tolist() == a.tolist()

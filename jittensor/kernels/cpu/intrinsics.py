@@ -157,6 +157,28 @@ def _f16_of_f32(b, value):
     return b.bitcast(b.fptrunc(value, ir.HalfType()), I16)
 
 
+def _llvm(b, name: str, *operands):
+    """IR of an LLVM intrinsic on operands of one type, which is its result's too."""
+    function = b.module.globals.get(name)
+    if function is None:
+        kind = operands[0].type
+        function = ir.Function(b.module, ir.FunctionType(kind, [kind] * len(operands)), name)
+    return b.call(function, operands)
+
+
+@intrinsic
+def rounded(typingctx, value):
+    """A float32 that was a float64 and will be a float16. LLVM takes two roundings in a row for
+    one, and calls a function for it that no library here has; an infinity in place of what will
+    be one anyway stands between them."""
+    def codegen(ctx, b, sig, a):
+        size = _llvm(b, "llvm.fabs.f32", a[0])
+        infinity = _llvm(b, "llvm.copysign.f32", ir.Constant(F32, float("inf")), a[0])
+        return b.select(b.fcmp_ordered(">=", size, ir.Constant(F32, 131072.0)), infinity, a[0])
+
+    return types.float32(types.float32), codegen
+
+
 def _widen(convert):
     @intrinsic
     def widen(typingctx, bits):
@@ -247,12 +269,8 @@ def combine(b, how: str, code: str, acc, value):
         return b.select(compare(more, value, acc), value, acc)
     # not a compare and a select: one that is stored over its own operand becomes a masked store,
     # which is slow on many processors. Of a negative and a positive zero it takes the greater.
-    suffix = f"v{acc.type.count}f" if isinstance(acc.type, ir.VectorType) else "f"
-    name = f"llvm.{how}.{suffix}{code[1:]}"
-    function = b.module.globals.get(name)
-    if function is None:
-        function = ir.Function(b.module, ir.FunctionType(acc.type, [acc.type] * 2), name)
-    return b.call(function, [acc, value])
+    width = f"v{acc.type.count}" if isinstance(acc.type, ir.VectorType) else ""
+    return _llvm(b, f"llvm.{how}.{width}{code}", acc, value)
 
 
 def identity(how: str, code: str):

@@ -33,6 +33,7 @@ OWN = {
     "sign_bit",
     "udiv",
     "as_byte",
+    "rounded",
 }
 OWN_PREFIXES = (
     "ptr_",
