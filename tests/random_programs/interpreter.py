@@ -35,7 +35,7 @@ def execute(plan: Plan, binding) -> None:
     bases = {"slot": lambda k: binding.addresses[k],
              "storage": lambda k: binding.storages[k].block.address,
              "out": lambda k: outputs[k].address, "arena": lambda k: arena.address}
-    for launch in plan.launches:
+    for launch in (x for head in plan.launches for x in (head, head.tail) if x is not None):
         words = [_word(w, bases, binding) for w in launch.words]
         if isinstance(launch.kernel, LoopNest):
             if launch.total:

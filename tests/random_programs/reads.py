@@ -441,7 +441,8 @@ def matmul(p):
 @entry(READS, "index_select", "getitem_list", "getitem_mask")
 def pick_rows(p, name):
     """Rows by index, or elements by mask: copies."""
-    a = p.var(lambda v: v.ndim and v.shape[0] and (p.overlap or v.array.flags.c_contiguous))
+    a = p.var(lambda v: v.ndim and v.shape[0] and (
+        p.overlap or list(v.strides) == list(Var.fresh("", v.dtype, v.shape).strides)))
     if name == "getitem_mask":
         m = p.var(lambda v: v.dtype == "bool" and v.shape == a.shape)
         out, text = a.array[m.array], f"{a.name}[{m.name}]"
