@@ -155,8 +155,8 @@ def _check_src(name: str, x: Tensor, d: int, index: Tensor, src: Tensor) -> None
             f"from dimension {d} and to be no larger size than src {list(src.shape)}")
 
 
-def scatter(input, dim: int, index, src=None, value=None, *, reduce: str | None = None,
-            out: Tensor | None = None) -> Tensor:
+def scatter(input, dim: int, index, src: Tensor | float | None = None, value=None, *,
+            reduce: str | None = None, out: Tensor | None = None) -> Tensor:
     """A copy with `src` (a tensor or number) put in the places that the index names; later ones
     win. With `reduce` 'add' or 'multiply' it is combined with what is there."""
     src = value if src is None else src

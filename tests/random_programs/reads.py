@@ -442,7 +442,7 @@ def matmul(p):
 def pick_rows(p, name):
     """Rows by index, or elements by mask: copies."""
     a = p.var(lambda v: v.ndim and v.shape[0] and (
-        p.overlap or list(v.strides) == list(Var.fresh("", v.dtype, v.shape).strides)))
+        list(v.strides) == list(Var.fresh("", v.dtype, v.shape).strides)))
     if name == "getitem_mask":
         m = p.var(lambda v: v.dtype == "bool" and v.shape == a.shape)
         out, text = a.array[m.array], f"{a.name}[{m.name}]"
