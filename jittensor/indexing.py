@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from . import views
+from .autograd.modes import modes
 from .bounds import value_range
 from .graph import dtypes as dt
 from .graph.node import spec_of
@@ -355,6 +356,10 @@ def _title(x: Tensor) -> str:
 # ── writing ───────────────────────────────────────────────────────────────────────────────────
 def setitem(x: Tensor, index, value) -> None:
     """x[index] = value."""
+    if _fills_mask(x, index, value):
+        x.masked_fill_(views.view(index, *index.shape, *(1,) * (x.ndim - index.ndim))
+                       if index.ndim < x.ndim else index, value)
+        return
     view, advanced = basic(x, index)
     if not advanced:
         if isinstance(value, Tensor):
@@ -372,6 +377,16 @@ def setitem(x: Tensor, index, value) -> None:
             _fill_view(view, value)
         return
     put(view, advanced, value)
+
+
+def _fills_mask(x: Tensor, index, value) -> bool:
+    """Whether a number is put wherever a mask of x's leading dims is true, and no gradient asks
+    how: then nobody needs to know the places."""
+    return (isinstance(index, Tensor) and index.dtype is dt.bool_ and index.ndim > 0
+            and index.shape == x.shape[:index.ndim] and index.spec.contiguous
+            and isinstance(value, (int, float))
+            and (x.dtype.is_floating_point or isinstance(value, int))
+            and not (modes.grad and (x._leaf or x._fn is not None)))
 
 
 def _fill_view(view: Tensor, value) -> None:
