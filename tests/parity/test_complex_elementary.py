@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 import jittensor as jt
 from jittensor.autograd import gradcheck
 from jittensor.config import config
 from jittensor.functions.complex_elementary import FUNCTIONS
+
+torch = pytest.importorskip("torch")
 
 PARTS = (-2.5, -1.0, -0.3, -0.0, 0.0, 0.4, 1.0, 3.0)
 Z = np.array([complex(a, b) for a in PARTS for b in PARTS])

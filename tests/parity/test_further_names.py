@@ -6,9 +6,10 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
 
 import jittensor as jt
+
+torch = pytest.importorskip("torch")
 
 X = [[0.5, -1.0, 2.0], [0.0, 3.0, -0.25]]
 CASES = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 import jittensor as jt
 from jittensor.config import config
+
+torch = pytest.importorskip("torch")
 
 CALLS = {
     "topk": lambda x, k: x.topk(k)[1],

@@ -6,9 +6,10 @@ from __future__ import annotations
 import pickle
 
 import pytest
-import torch
 
 import jittensor as jt
+
+torch = pytest.importorskip("torch")
 
 CALLS = {
     "sum of text": lambda t: t.sum("a", 1),
