@@ -6,6 +6,7 @@ import pytest
 
 import jittensor as torch
 from jittensor import masked, special
+from jittensor.kernels.compile import stats
 
 A = np.random.default_rng(0).standard_normal((3, 4, 5))
 
@@ -200,3 +201,17 @@ def test_same_bits_for_any_number_of_threads():
     finally:
         torch.set_num_threads(threads)
     assert found[0] == found[1]
+
+
+def test_a_number_at_a_mask_needs_no_places():
+    x = torch.arange(12.0).reshape(3, 4) + 0
+    rows = torch.tensor([True, False, False])
+    torch.realize()
+    before = stats.realizes
+    x[x > 6] = 0
+    x[rows] = -1
+    assert stats.realizes == before
+    assert x.tolist() == [[-1.0] * 4, [4.0, 5.0, 6.0, 0.0], [0.0] * 4]
+    whole = torch.arange(4)
+    whole[whole > 1] = 0.75               # truncated, as a tensor of the number would be
+    assert whole.tolist() == [0, 1, 0, 0]

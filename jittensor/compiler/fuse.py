@@ -17,7 +17,7 @@ from itertools import count
 
 from ..graph.node import Spec
 from ..graph.ops import ELEMENTWISE, OPAQUE, REDUCE
-from ..graph.shapes import span
+from .addresses import out_index, overlaps, read_address, start
 from .graph import Entry, Graph
 from .loops import Loop, Member, Nest, address, match, match_repeats, new_index
 
@@ -302,7 +302,7 @@ class _State:
                 for k, source in enumerate(entry.srcs):
                     if source in inside and source == u or graph.root(source) != root:
                         continue
-                    if not _overlap(entry, k, update):
+                    if not overlaps(entry, k, update):
                         continue
                     read = read_address(entry, members[e], k)
                     same = {x: s for x, s in read.items() if s} == {
@@ -480,34 +480,3 @@ def _total(loops: list[Loop]) -> int:
     for loop in loops:
         out *= loop.size
     return out
-
-
-# ── addresses ─────────────────────────────────────────────────────────────────────────────────
-def out_index(entry: Entry, member: Member):
-    """The loops of the result's dims (a reduction's result has only the kept dims)."""
-    if entry.op.kind != REDUCE:
-        return member.index
-    dims, keepdim, _ = entry.attrs
-    return [[] if d in dims else part for d, part in enumerate(member.index)
-            if keepdim or d not in dims]
-
-
-def start(entry: Entry) -> int:
-    """The element offset in its storage at which an entry's result begins."""
-    return entry.out_offset if entry.writes is not None else 0
-
-
-def read_address(entry: Entry, member: Member, k: int) -> dict[Loop, int]:
-    return address(member.index, entry.reads[k].strides)
-
-
-def _overlap(entry: Entry, k: int, update: Entry) -> bool:
-    low, high = byte_span(entry.reads[k], entry.offsets[k])
-    low2, high2 = byte_span(update.writes, update.out_offset)
-    return low < high2 and low2 < high
-
-
-def byte_span(spec: Spec, offset: int) -> tuple[int, int]:
-    """The first byte that a view touches and the one after its last."""
-    low, high = span(spec.shape, spec.strides)
-    return (offset + low) * spec.dtype.itemsize, (offset + high + 1) * spec.dtype.itemsize

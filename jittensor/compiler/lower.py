@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from ..graph import dtypes as dt
 from ..graph.ops import OPS, REDUCE
-from .fuse import LONG_ROW, Group, out_index, start
+from .addresses import out_index, start
+from .fuse import LONG_ROW, Group
 from .graph import Entry, Graph
 from .loops import Loop, address
 

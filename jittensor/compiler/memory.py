@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .fuse import Group, out_index, read_address
+from .addresses import out_index, read_address
+from .fuse import Group
 from .graph import Graph
 from .loops import address
 from .lower import Place
