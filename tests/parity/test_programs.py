@@ -141,9 +141,9 @@ def test_episodes_of_any_length_share_their_kernels():
         jittensor.stack(parts).sum().backward()
         assert w.grad.tolist() == [[float(sum(range(length)))] * 5] * 3
 
-    for length in (9, 30, 41, 52):
+    for length in (9, 30, 52, 80, 95):     # long ones are run in pieces
         episode(length)
     before = stats.kernels_compiled + stats.kernels_loaded
-    for length in (67, 80, 95, 110):
+    for length in (67, 110, 130, 203):
         episode(length)
     assert stats.kernels_compiled + stats.kernels_loaded - before <= 4
