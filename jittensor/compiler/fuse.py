@@ -253,7 +253,7 @@ class _State:
     def _phases(self, entries: list[int], members: dict[int, Member], kind: str,
                 outer: list[Loop], inner: list[Loop]) -> Why | None:
         """Works out in which sweep over the inner loops each member runs."""
-        inside = set(entries)
+        inside, again = set(entries), False
         for e in entries:
             entry, member = self.graph.entries[e], members[e]
             phase = 0
@@ -263,11 +263,11 @@ class _State:
                     reduced = self.graph.entries[source].op.kind == REDUCE
                     phase = max(phase, producer.phase + (1 if reduced else 0))
             member.phase = phase
-            if phase and (entry.op.kind == REDUCE or member.level == "full"):
-                if kind == "split":
-                    return Why("the rows are too long for a second sweep in the same kernel")
-                if kind == "col" and not self._again(entries, members, outer, inner):
-                    return Why("a column reduction sweeps once")
+            again = again or phase and (entry.op.kind == REDUCE or member.level == "full")
+        if again and kind == "split":
+            return Why("the rows are too long for a second sweep in the same kernel")
+        if again and kind == "col" and not self._again(entries, members, outer, inner):
+            return Why("a column reduction sweeps once")
         return None
 
     def _again(self, entries: list[int], members: dict[int, Member], outer: list[Loop],
