@@ -58,7 +58,7 @@ class Capture:
 class Replay:
     """One capture, ready to run again."""
 
-    __slots__ = ("look", "seen", "plan", "addresses", "floats", "argument_slots", "draws",
+    __slots__ = ("look", "seen", "bound", "addresses", "floats", "argument_slots", "draws",
                  "checks", "results", "grads", "places", "updated", "scalars", "tick", "storages",
                  "blocks", "build", "hold", "decide")
 
@@ -263,15 +263,15 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
             del realize.PENDING[:len(nodes)]
             return "it records nothing"
         layout = _describe(binding)
-        plan = realize.plan_for(key, binding)
-        owners = _owners(plan, binding)
+        bound = realize.plan_for(key, binding)
+        owners = _owners(bound, binding)
         updated = [n.storage for n in nodes if n.base is not None]
         external = any(s.external is not None and s.external() for s in binding.storages)
-        realize.execute(plan, binding)
+        realize.execute(bound, binding)
     if external:
         return "it uses memory that is seen from outside"
     replay = Replay()
-    replay.plan = plan
+    replay.bound = bound
     bad = _sources(replay, capture, binding, layout, tensors, reached)
     if bad:
         return bad
@@ -330,9 +330,9 @@ def _describe(binding) -> list[tuple]:
     return layout
 
 
-def _owners(plan, binding) -> list[Storage]:
+def _owners(bound, binding) -> list[Storage]:
     """The storages that a run's output blocks go to."""
-    return [binding.nodes[entry].storage for entry, _ in plan.outputs]
+    return [binding.nodes[entry].storage for entry, _ in bound.outputs]
 
 
 def _sources(replay: Replay, capture: Capture, binding, layout, tensors, reached) -> str | None:
@@ -364,7 +364,7 @@ def _sources(replay: Replay, capture: Capture, binding, layout, tensors, reached
             addresses.append(0)
         else:
             addresses.append(binding.storages[k].block.address + offset)
-    bound = replay.plan.bound
+    bound = replay.bound
     base = len(addresses)
     for k in range(bound.storages):
         if k in moving:
@@ -459,11 +459,11 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
         floats = replay.floats
         if replay.scalars is not None:
             floats = array("d", replay.scalars(numbers))
-        plan, bound = replay.plan, replay.plan.bound
+        bound = replay.bound
         for x, *_ in replay.grads:       # replaced below: their blocks are still in the cache
             x._grad = None
         bind.settle()
-        outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
+        outputs = [blocks.take(nbytes) for _, nbytes in bound.outputs]
         addresses.extend([b.address for b in outputs])
         stats.realizes += 1
         used = [*replay.storages, *[x.storage for x in tensors]]
@@ -472,21 +472,21 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
     for storage in replay.updated:
         storage.version += 1
         RANGES.pop(id(storage), None)       # what was known of its values
-    return _finish(replay, plan, outputs)
+    return _finish(replay, outputs)
 
 
 def _nothing() -> None:
     return None
 
 
-def _finish(replay: Replay, plan, outputs: list):
+def _finish(replay: Replay, outputs: list):
     """New storages for the outputs, handed to returned tensors and gradients."""
     made: dict[int, Storage] = {}
 
     def storage(k: int) -> Storage:
         found = made.get(k)
         if found is None:
-            found = made[k] = Storage(outputs[k], plan.outputs[k][1])
+            found = made[k] = Storage(outputs[k], replay.bound.outputs[k][1])
         return found
 
     for x, k, spec, offset in replay.grads:

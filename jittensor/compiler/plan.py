@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 
 from ..graph.ops import OPAQUE
 from .epilogue import followers, joined
@@ -30,8 +29,6 @@ class Plan:
     arena: int
     graph: Graph
     fusion: Fusion
-    serial: int = field(default_factory=count().__next__)
-    bound: object = None      # the runtime's tables
 
 
 def make_plan(recorded: Graph, fusion_enabled: bool = True) -> Plan:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
 
-from ..capture import step as capture
 from ..config import config
 from ..graph.node import where
 from ..kernels.compile import stats
@@ -79,7 +78,6 @@ class _Clock:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.plan: Any = None
         self.kernels = 0                    # ns of all launches
         self.plain: tuple = ()
         self.compiled = 0.0
@@ -87,25 +85,12 @@ class _Clock:
     def start(self) -> None:
         """Put the clock into the engine."""
         self.compiled = stats.compile_seconds
-        self.plain = realize.execute, realize.proceed, bind.proceed, capture._run
-        execute, _, _, replay = self.plain
-
-        @functools.wraps(execute)
-        def noted(plan: Any, binding: Any) -> None:
-            self.plan = plan
-            execute(plan, binding)
-
-        @functools.wraps(replay)
-        def replayed(which: Any, *args: Any) -> Any:
-            self.plan = which.plan
-            return replay(which, *args)
-
-        realize.execute, realize.proceed, bind.proceed, capture._run = (
-            noted, self.proceed, self.proceed, replayed)
+        self.plain = realize.proceed, bind.proceed
+        realize.proceed = bind.proceed = self.proceed
 
     def stop(self) -> None:
         """Take it out again; the time spent compiling becomes an event."""
-        realize.execute, realize.proceed, bind.proceed, capture._run = self.plain
+        realize.proceed, bind.proceed = self.plain
         spent = int((stats.compile_seconds - self.compiled) * 1e9)
         if spent:
             self.events.append(Event("[compiling kernels]", time.perf_counter_ns() - spent, spent,
@@ -116,10 +101,8 @@ class _Clock:
         bound, addresses, floats, _, done = state
         bind.settle()
         given = bound.address, addresses.buffer_info()[0], floats.buffer_info()[0]
-        launches = self.plan.launches if self.plan is not None and (
-            self.plan.bound is bound) else [None] * bound.launches
         alone = not bound.large or config.threads == 1
-        for k, launch in enumerate(launches):
+        for k, part in enumerate(bound.parts):
             start = time.perf_counter_ns()
             if alone:
                 with one_blas_thread(bound.blas):
@@ -127,18 +110,15 @@ class _Clock:
             else:
                 bind._open(state, given, k, k + 1)
                 bind.settle()
-            self._note(launch, start, time.perf_counter_ns() - start)
+            self._note(part, start, time.perf_counter_ns() - start)
         done()
         bind.interrupted.remove(state)
 
-    def _note(self, launch: Any, start: int, length: int) -> None:
+    def _note(self, part: tuple, start: int, length: int) -> None:
         self.kernels += length
-        if launch is None:
-            self.events.append(Event("[rest of an interrupted run]", start, length, "kernel"))
-            return
-        file, line = where(launch.origin)
-        self.events.append(Event(launch.label, start, length, "kernel", launch.moved,
-                                 f"{file}:{line}"))
+        label, moved, origin = part
+        file, line = where(origin)
+        self.events.append(Event(label, start, length, "kernel", moved, f"{file}:{line}"))
 
 
 _clock: _Clock | None = None

@@ -25,8 +25,11 @@ lock = threading.RLock()    # held by whoever runs plans
 
 
 class Bound:
-    """The tables of a plan. Addresses handed to a run stand in this order: the slots, the
-    storages' own blocks, the output blocks, the arena."""
+    """The tables of a plan, and all that a run needs of it. Addresses handed to a run stand in
+    this order: the slots, the storages' own blocks, the output blocks, the arena.
+
+    `outputs` are the plan's; `parts` say of each launch (label, bytes moved, origin).
+    """
 
     def __init__(self, plan: Plan, slots: int):
         words: list[int] = []
@@ -83,7 +86,8 @@ class Bound:
                                self.float_moves.ctypes.data, len(float_moves) // 2,
                                self.steps.ctypes.data, 0], np.int64)   # the last: launches done
         self.address = self.table.ctypes.data
-        self.arena = plan.arena
+        self.outputs, self.arena = plan.outputs, plan.arena
+        self.parts = [(launch.label, launch.moved, launch.origin) for launch in plan.launches]
         self.launches = n
         self.native = native()
         self.large = any(launch.total > launch.grain for launch in plan.launches)

@@ -14,19 +14,22 @@ import os
 import sys
 import threading
 from collections import OrderedDict
+from itertools import accumulate, chain
 
 from ..compiler.graph import Entry, Graph
-from ..compiler.plan import Plan, make_plan
+from ..compiler.plan import make_plan
 from ..config import config
 from ..graph.node import Node, Storage, user_frame, where
 from ..kernels.compile import stats
 from . import blocks
 from .bind import Bound, begin, finish_interrupted, interrupted, lock, proceed, settle
-from .pieces import cut, last_readers
+from .pieces import Loose, crossing, cut, written_storage
 
 PENDING: list[Node] = []     # every recorded node that has not run, in program order
 PLANS: OrderedDict = OrderedDict()
 MAX_PLANS = 2048
+NONE: frozenset = frozenset()
+loose = Loose()
 _getrefcount = sys.getrefcount
 _VISIBLE = 3                 # references that a pending node's storage has from the engine alone
 capturing = None             # what notes a step that is being captured (see `capture`)
@@ -58,17 +61,22 @@ def realize_all() -> None:
         nodes = PENDING[:]
         if not nodes:
             return
-        begin, ends = 0, cut(nodes)
-        last = last_readers(nodes) if len(ends) > 1 else None
-        for end in ends:
-            if last is None:
-                _run(nodes)
-            else:
-                _run(nodes[begin:end], [i for i in range(end - begin) if last[begin + i] >= end])
-            begin = end
+        ends = cut(nodes)
+        if len(ends) == 1:
+            _run(nodes)
+        else:
+            _run_pieces(nodes, ends, crossing(nodes, ends))
 
 
-def _run(nodes: list[Node], needed: list[int] | tuple = ()) -> None:
+def _run_pieces(nodes: list[Node], ends: list[int], needed: set[Node]) -> None:
+    """Runs the leading pending nodes, those up to each of `ends` as one."""
+    begin = 0
+    for end in ends:
+        _run(nodes[begin:end], needed)
+        begin = end
+
+
+def _run(nodes: list[Node], needed: set[Node] = NONE) -> None:
     """Runs the leading pending nodes; `needed` are those that later ones read."""
     key, binding = snapshot(nodes, needed)
     if key is None:
@@ -77,14 +85,20 @@ def _run(nodes: list[Node], needed: list[int] | tuple = ()) -> None:
         run_reference(binding)
         del PENDING[:len(nodes)]
     else:
-        try:
-            plan = plan_for(key, binding)
-            bind_plan(plan, binding)
-        except Exception as error:
-            PLANS.pop(key, None)
-            _fail(PENDING[:], error)
-            raise
-        execute(plan, binding)
+        bound = PLANS.get(key)
+        if bound is None:
+            parts = loose.parts(key, nodes)
+            if parts is not None:
+                PENDING[:len(nodes)] = chain.from_iterable(parts)
+                _run_pieces(PENDING[:len(nodes)], list(accumulate(map(len, parts))), needed)
+                return
+            try:
+                bound = _planned(key, binding)
+            except Exception as error:
+                _fail(PENDING[:], error)
+                raise
+        _note_use(key)
+        execute(bound, binding)
 
 
 def _fail(nodes: list[Node], error: Exception) -> None:
@@ -97,21 +111,31 @@ def _fail(nodes: list[Node], error: Exception) -> None:
     del PENDING[:len(nodes)]
 
 
-def plan_for(key: tuple, binding: Binding) -> Plan:
-    """The plan of a key, made on first use."""
-    plan = PLANS.get(key)
-    if plan is None:
-        plan = PLANS[key] = make_plan(record(binding), config.fusion)
-        stats.plans_built += 1
-        if len(PLANS) > MAX_PLANS:
-            PLANS.popitem(last=False)
-    elif stats.realizes % 64 == 0:
-        PLANS.move_to_end(key)
+def plan_for(key: tuple, binding: Binding) -> Bound:
+    """The plan of a key as its tables, made on first use."""
+    bound = PLANS.get(key)
+    if bound is None:
+        bound = _planned(key, binding)
+    _note_use(key)
+    return bound
+
+
+def _planned(key: tuple, binding: Binding) -> Bound:
+    """A new plan as its tables; what it was compiled from is let go."""
+    bound = PLANS[key] = Bound(make_plan(record(binding), config.fusion), len(binding.addresses))
+    stats.plans_built += 1
+    if len(PLANS) > MAX_PLANS:
+        PLANS.popitem(last=False)
+    return bound
+
+
+def _note_use(key: tuple) -> None:
     stats.realizes += 1
-    return plan
+    if not stats.realizes % 64:
+        PLANS.move_to_end(key)
 
 
-def snapshot(nodes: list[Node], needed: list[int] | tuple = ()) -> tuple[tuple | None, Binding]:
+def snapshot(nodes: list[Node], needed: set[Node] = NONE) -> tuple[tuple | None, Binding]:
     """The plan key of pending nodes, and what a run would be bound to. `needed` are those whose
     values have to be kept though nobody but later nodes sees them."""
     binding = Binding()
@@ -125,7 +149,6 @@ def snapshot(nodes: list[Node], needed: list[int] | tuple = ()) -> tuple[tuple |
     written: set[int] | None = None
     places = False       # a storage is named at two offsets
     chained = False      # a read (or write) of what a pending in-place write leaves
-    needed = set(needed)
     for i, node in enumerate(nodes):
         node.index = i
         rule = node.rule
@@ -171,7 +194,7 @@ def snapshot(nodes: list[Node], needed: list[int] | tuple = ()) -> tuple[tuple |
                 written = written or set()
                 written.add(at)
             kept.append(i)
-        elif storage.node is node and _getrefcount(storage) > _VISIBLE or i in needed:
+        elif storage.node is node and _getrefcount(storage) > _VISIBLE or node in needed:
             kept.append(i)
     if not kept:
         publish_nodes(nodes)
@@ -204,14 +227,6 @@ def _note_base(node: Node, binding: Binding, key: list, known: dict, slots: dict
         slots[id(storage), start] = len(binding.addresses)
         binding.addresses.append(storage.block.address + start)
     return at, moved
-
-
-def written_storage(node: Node) -> Storage | None:
-    """The realized storage that an in-place node writes to, perhaps after other pending writes."""
-    base = node.base
-    if base.__class__ is Node:
-        return base.storage if base.storage.block is not None else None
-    return base
 
 
 def _settled(source):
@@ -284,25 +299,17 @@ def record(binding: Binding) -> Graph:
     return graph
 
 
-def execute(plan: Plan, binding: Binding) -> None:
+def execute(bound: Bound, binding: Binding) -> None:
     """Runs a plan, publishes its results to the storages and takes its nodes off the list.
 
     Until the run is noted as begun the nodes stay pending, so that a Ctrl-C loses nothing.
     """
-    bound = bind_plan(plan, binding)
     settle()             # what it held goes back to the pool first, still in the cache
-    outputs = [blocks.take(nbytes) for _, nbytes in plan.outputs]
-    state = begin(bound, binding, outputs, lambda: publish(plan, binding, outputs))
+    outputs = [blocks.take(nbytes) for _, nbytes in bound.outputs]
+    state = begin(bound, binding, outputs, lambda: publish(bound, binding, outputs))
     if PENDING and PENDING[0] is binding.nodes[0]:
         del PENDING[:len(binding.nodes)]
     proceed(state, wait=any([s.external is not None for s in binding.storages]))
-
-
-def bind_plan(plan: Plan, binding: Binding) -> Bound:
-    """The plan's tables; its kernels are compiled or loaded the first time."""
-    if plan.bound is None:
-        plan.bound = Bound(plan, len(binding.addresses))
-    return plan.bound
 
 
 def run_reference(binding: Binding) -> None:
@@ -318,10 +325,10 @@ def run_reference(binding: Binding) -> None:
     publish_nodes(binding.nodes)
 
 
-def publish(plan: Plan, binding: Binding, outputs: list) -> None:
+def publish(bound: Bound, binding: Binding, outputs: list) -> None:
     """Hands the output blocks to their storages and drops the nodes."""
     nodes = binding.nodes
-    for (entry, _), block in zip(plan.outputs, outputs, strict=True):
+    for (entry, _), block in zip(bound.outputs, outputs, strict=True):
         nodes[entry].storage.block = block
     publish_nodes(nodes)
 

@@ -9,7 +9,7 @@ import numpy as np
 import jittensor as torch
 from jittensor.kernels.compile import stats
 from jittensor.runtime import realize
-from jittensor.runtime.pieces import LEAST, MOST, WHOLE, cut, last_readers
+from jittensor.runtime.pieces import LEAST, MOST, WHOLE, crossing, cut
 
 OPS = ["sin", "cos", "exp", "tanh", "sqrt", "neg", "abs", "floor", "ceil", "log"]
 
@@ -55,14 +55,84 @@ def test_pieces_are_neither_short_nor_long() -> None:
     assert all(LEAST <= n < MOST for n in lengths(ends)[:-1]) and lengths(ends)[-1] <= MOST
 
 
-def test_last_readers() -> None:
+def test_what_later_pieces_read() -> None:
     torch.realize()
     x = torch.ones(3)
     y = x * 2
     x.add_(1)
     z = y + x
-    assert last_readers(realize.PENDING[:]) == [2, 3, 3, 3]
+    nodes = realize.PENDING[:]
+    assert crossing(nodes, [4]) == set()
+    assert crossing(nodes, [2, 4]) == {nodes[0], nodes[1]}
+    assert crossing(nodes, [1, 2, 3, 4]) == set(nodes[:3])
     assert z.tolist() == [4, 4, 4]
+
+
+def samples(sizes: list[int]) -> list:
+    """A batch as a data set makes it: of each sample, rows with as many numbers as it has."""
+    out = []
+    for n in sizes:
+        x, y = torch.zeros(16, dtype=torch.int64), torch.zeros(16, dtype=torch.int64)
+        x[1:1 + n] = torch.arange(n) + 1
+        y[:n] = x[1:1 + n]
+        y[n + 1:] = -1
+        out.append((x, y))
+    return out
+
+
+def test_independent_work_of_many_sizes_needs_few_plans() -> None:
+    rng = random.Random(3)
+    batches = [[rng.randint(1, 12) for _ in range(8)] for _ in range(30)]
+    for n in range(1, 13):
+        torch.realize()
+        samples([n])
+    plans, kernels = [], []
+    for sizes in batches:
+        torch.realize()
+        before = stats.plans_built, stats.kernels_compiled
+        made = samples(sizes)
+        torch.realize()
+        plans.append(stats.plans_built - before[0])
+        kernels.append(stats.kernels_compiled - before[1])
+        for n, (x, y) in zip(sizes, made, strict=True):
+            row = [*range(1, n + 1)]
+            assert x.tolist() == [0, *row, *[0] * (15 - n)]
+            assert y.tolist() == [*row, *([0] if n < 16 else []), *[-1] * (15 - n)]
+    assert sum(plans[2:]) < 30
+    assert not any(kernels[1:])
+
+
+def test_independent_work_that_comes_again_is_one_plan() -> None:
+    def step(rows: list, k: int) -> None:
+        for x in rows:
+            x.mul_(0.5).add_(float(k))
+        torch.realize()
+
+    first, second = ([torch.ones(n + shift) for n in range(3, 20)] for shift in (0, 40))
+    torch.realize()
+    step(first, 0)
+    counts = []
+    for k in range(4):
+        before = stats.realizes
+        step(second, k)
+        counts.append(stats.realizes - before)
+    assert counts == [17, 1, 1, 1]
+    assert [x[0].item() for x in second] == [0.0625 + 0.25 + 1 + 3] * 17
+
+
+def test_what_writes_to_one_memory_stays_together() -> None:
+    torch.realize()
+    x = torch.arange(64.0)
+    torch.realize()
+    for turn in range(3):
+        for k in range(0, 60, 2):
+            x[k + turn:k + turn + 1] += x[k + 1:k + 2]
+        torch.realize()
+    want = np.arange(64.0, dtype=np.float32)
+    for turn in range(3):
+        for k in range(0, 60, 2):
+            want[k + turn:k + turn + 1] += want[k + 1:k + 2]
+    assert x.tolist() == want.tolist()
 
 
 def test_new_lengths_of_a_long_loop_need_few_plans() -> None:
