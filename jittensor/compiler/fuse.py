@@ -19,7 +19,7 @@ from ..graph.node import Spec
 from ..graph.ops import ELEMENTWISE, OPAQUE, REDUCE
 from .addresses import out_index, overlaps, read_address, start
 from .graph import Entry, Graph
-from .loops import Loop, Member, Nest, address, match, match_repeats, new_index
+from .loops import Index, Loop, Member, Nest, address, match, match_repeats, new_index
 
 MAX_MEMBERS = 96      # statements of a kernel
 MAX_POINTERS = 24     # memory operands that a kernel reads
@@ -52,6 +52,7 @@ class Group:
     entries: list[int]
     preds: set[Group] = field(default_factory=set)   # groups that must run before
     reads: set[tuple] = field(default_factory=set)   # (source, where in it) from other groups
+    bases: set[int] = field(default_factory=set)     # what its in-place writes write into
     stored: list[int] = field(default_factory=list)  # entries whose values go to memory
     serial: int = field(default_factory=count().__next__)
     into: Group | None = None                        # the group that swallowed this one
@@ -105,10 +106,13 @@ class _State:
         group.reads.update((s, entry.offsets[k] if s >= 0 else entry.slots[k])
                            for k, s in enumerate(entry.srcs))
         self.of[i] = group
-        for source in entry.srcs + ((entry.base,) if entry.base is not None else ()):
+        for source in entry.srcs:
             if source >= 0:
                 group.preds.add(self.of[source])
         if entry.base is not None:
+            group.bases.add(entry.base)
+            if entry.base >= 0:
+                group.preds.add(self.of[entry.base])
             self._order_write(i, entry, group)
         for k, source in enumerate(entry.srcs):
             self.readers.setdefault(self.graph.root(source), []).append((i, k))
@@ -131,7 +135,7 @@ class _State:
     def _try(self, i: int, k: int, source: int) -> Why | None:
         mine, theirs = self.of[i], self.of[source]
         entry, producer = self.graph.entries[i], self.graph.entries[source]
-        why = (_kinds(mine, theirs) or _room(mine, theirs, entry)
+        why = (_kinds(mine, theirs) or self._room(mine, theirs, entry)
                or self._cycle(mine, theirs))
         if why is not None:
             return why
@@ -151,6 +155,8 @@ class _State:
     def _merge(self, i: int, k: int, source: int, mine: Group, theirs: Group) -> Why | None:
         entry, producer = self.graph.entries[i], self.graph.entries[source]
         reader, writer = mine.nest.members[i], theirs.nest.members[source]
+        if len(mine.entries) == 1 and entry.op.kind == ELEMENTWISE and _alike(entry, k, producer):
+            return self._follow(i, entry, out_index(producer, writer), mine, theirs)
         read = read_address(entry, reader, k)
         wrote = address(out_index(producer, writer), producer.region.strides)
         pairs = match(mine.nest, read, theirs.nest, wrote)
@@ -173,6 +179,19 @@ class _State:
             lower = mine
         return self._join(mine, theirs, pairs, lower)
 
+    def _follow(self, i: int, entry: Entry, index: Index, mine: Group, theirs: Group
+                ) -> Why | None:
+        """Merges a single elementwise entry into the group of a value that it reads as it was
+        written: it runs over that value's loops."""
+        own = mine.nest
+        loops = [loop for dim in index for loop in dim]
+        mine.nest = Nest(loops, [], {i: Member(i, [dim[:] for dim in index])})
+        repeated = len(loops) < len(theirs.nest.outer) + len(theirs.nest.inner)
+        why = self._join(mine, theirs, {}, mine if repeated else None)
+        if why is not None:
+            mine.nest = own
+        return why
+
     def _join(self, mine: Group, theirs: Group, pairs: dict[Loop, Loop],
               lower: Group | None) -> Why | None:
         """Moves `mine` into `theirs` under the pairing, if the kinds and phases allow it.
@@ -182,48 +201,86 @@ class _State:
         kind, outer, inner = _joined_loops(mine, theirs, pairs)
         if isinstance(kind, Why):
             return kind
-        if lower is not None and any(
-                self.graph.entries[e].op.kind == REDUCE for e in lower.entries):
+        if lower is not None and lower.kind != "map":
             return Why("a reduction of another reduction's results")
-        saved = {e: (m.level, m.phase) for g in (mine, theirs) for e, m in g.nest.members.items()}
+        members = theirs.nest.members
+        back = self._handed(theirs, mine)       # theirs reads what mine computes
+        moving = [*theirs.entries, *mine.entries] if back else mine.entries
+        levels = {} if lower is None else {
+            e: member.level for e, member in lower.nest.members.items()}
         mine.nest.replace(pairs)
-        if lower is not None:
-            for member in lower.nest.members.values():
-                member.level = "row"
-        members = {**theirs.nest.members, **mine.nest.members}
-        entries = sorted(theirs.entries + mine.entries)
+        members.update(mine.nest.members)
+        for e in levels:
+            members[e].level = "row"
+        phases = {e: members[e].phase for e in moving}
         why = (self._consistent(mine, theirs, members)
-               or self._consistent(theirs, mine, members)
-               or self._phases(entries, members, kind, outer, inner)
-               or self._hazard(entries, members)
-               or (kind == "row" and self._across(entries, members, outer, inner)) or None)
+               or (back and self._consistent(theirs, mine, members))
+               or self._phases(sorted(moving), members)
+               or self._sweeps(members, kind, outer, inner)
+               or self._hazard(mine, theirs, members)
+               or (kind == "row" and self._across(mine, theirs, members, outer, inner)) or None)
         if why is not None:
+            for e, phase in phases.items():
+                members[e].phase = phase
+            for e, level in levels.items():
+                members[e].level = level
+            for e in mine.entries:
+                del members[e]
             mine.nest.replace({b: a for a, b in pairs.items()})
-            for e, (level, phase) in saved.items():
-                members[e].level, members[e].phase = level, phase
             return why
+        theirs.reads = self._reads(mine, theirs)
+        theirs.bases |= mine.bases
         theirs.kind = kind
         theirs.nest = Nest(outer, inner, members)
-        theirs.entries = entries
+        theirs.entries = sorted(theirs.entries + mine.entries)
         theirs.preds = (theirs.preds | mine.preds) - {mine, theirs}
-        theirs.reads = _reads(mine, theirs)
         mine.into = theirs
         for e in mine.entries:
             self.of[e] = theirs
         return None
 
-    def _across(self, entries: list[int], members: dict[int, Member], outer: list[Loop],
-                inner: list[Loop]) -> Why | None:
-        """Refuses a result that lies across long rows: it is better turned in tiles."""
+    def _handed(self, readers: Group, writers: Group) -> bool:
+        """Whether one group reads values of the other, or writes into their memory."""
+        of = self.of
+        return any([r[0] >= 0 and of[r[0]] is writers for r in readers.reads]) or any(
+            [b >= 0 and of[b] is writers for b in readers.bases])
+
+    def _reads(self, mine: Group, theirs: Group) -> set[tuple]:
+        """What two groups together read of others' results."""
+        of = self.of
+        return {r for r in mine.reads | theirs.reads
+                if r[0] < 0 or of[r[0]] is not mine and of[r[0]] is not theirs}
+
+    def _room(self, mine: Group, theirs: Group, entry: Entry) -> Why | None:
+        """Sums of as many terms as a program took steps, and work on few elements, which gains
+        nothing from large kernels, are cut early: else each number of steps has kernels of its
+        own."""
+        members = len(mine.entries) + len(theirs.entries)
+        if members > MAX_MEMBERS:
+            return Why(f"a kernel holds at most {MAX_MEMBERS} statements")
+        few = members > FEW_MEMBERS and (
+            _total(theirs.nest.outer) * _total(theirs.nest.inner) <= FEW_ELEMENTS)
+        if few:
+            return Why(f"a kernel over few elements holds at most {FEW_MEMBERS} statements")
+        terms = entry.op.name == "add" and len(entry.srcs) == 2
+        most = FEW_POINTERS if terms else MAX_POINTERS
+        if len(mine.reads) + len(theirs.reads) > most and len(self._reads(mine, theirs)) > most:
+            return Why(f"a kernel reads at most {most} operands")
+        return None
+
+    def _across(self, mine: Group, theirs: Group, members: dict[int, Member],
+                outer: list[Loop], inner: list[Loop]) -> Why | None:
+        """Refuses a result that lies across long rows: it is better turned in tiles. What already
+        was in a row kernel has been asked."""
         if _total(inner) < WIDE or _total(outer) < WIDE:
             return None
-        for e in entries:
+        for e in [e for group in (mine, theirs) if group.kind != "row" for e in group.entries]:
             entry, member = self.graph.entries[e], members[e]
             if entry.op.kind == REDUCE or member.level == "row":
                 continue
             where = address(member.index, entry.region.strides)
-            along = min((s for x in inner if (s := where.get(x, 0))), default=1)
-            down = min((s for x in outer if (s := where.get(x, 0))), default=along)
+            along = min([s for x in inner if (s := where.get(x, 0))], default=1)
+            down = min([s for x in outer if (s := where.get(x, 0))], default=along)
             if along > down:
                 return Why("its result lies across the rows of the reduction")
         return None
@@ -232,15 +289,18 @@ class _State:
                     members: dict[int, Member]) -> Why | None:
         """Every value that one part of a merged group hands to the other is read where it is
         written."""
-        inside = writers.nest.members
+        of = self.of
         for e in readers.entries:
             entry = self.graph.entries[e]
-            if entry.base in inside:
+            if entry.base is not None and entry.base >= 0 and of[entry.base] is writers:
                 return Why("the storage it writes into is filled by the same kernel")
             for k, source in enumerate(entry.srcs):
-                if source not in inside:
+                if source < 0 or of[source] is not writers:
                     continue
                 producer = self.graph.entries[source]
+                if _alike(entry, k, producer) and members[e].index == out_index(
+                        producer, members[source]):
+                    continue
                 wrote = address(out_index(producer, members[source]), producer.region.strides)
                 read = read_address(entry, members[e], k)
                 if {x: s for x, s in read.items() if s} != wrote or (
@@ -250,34 +310,37 @@ class _State:
                     return Why("its bytes are read as another dtype")
         return None
 
-    def _phases(self, entries: list[int], members: dict[int, Member], kind: str,
-                outer: list[Loop], inner: list[Loop]) -> Why | None:
-        """Works out in which sweep over the inner loops each member runs."""
-        inside, again = set(entries), False
+    def _phases(self, entries: list[int], members: dict[int, Member]) -> None:
+        """Works out in which sweep over the inner loops the given members run."""
+        every = self.graph.entries
         for e in entries:
-            entry, member = self.graph.entries[e], members[e]
             phase = 0
-            for source in entry.srcs:
-                if source in inside:
-                    producer = members[source]
-                    reduced = self.graph.entries[source].op.kind == REDUCE
-                    phase = max(phase, producer.phase + (1 if reduced else 0))
-            member.phase = phase
-            again = again or phase and (entry.op.kind == REDUCE or member.level == "full")
-        if again and kind == "split":
+            for source in every[e].srcs:
+                producer = members.get(source)
+                if producer is not None:
+                    phase = max(phase, producer.phase + (every[source].op.kind == REDUCE))
+            members[e].phase = phase
+
+    def _sweeps(self, members: dict[int, Member], kind: str, outer: list[Loop],
+                inner: list[Loop]) -> Why | None:
+        """Refuses a second sweep where the kind of kernel has none."""
+        if kind not in ("split", "col") or not any(
+                member.phase and (self.graph.entries[e].op.kind == REDUCE or member.level == "full")
+                for e, member in members.items()):
+            return None
+        if kind == "split":
             return Why("the rows are too long for a second sweep in the same kernel")
-        if again and kind == "col" and not self._again(entries, members, outer, inner):
+        if not self._again(members, outer, inner):
             return Why("a column reduction sweeps once")
         return None
 
-    def _again(self, entries: list[int], members: dict[int, Member], outer: list[Loop],
-               inner: list[Loop]) -> bool:
+    def _again(self, members: dict[int, Member], outer: list[Loop], inner: list[Loop]) -> bool:
         """Whether a column kernel may sweep its blocks again: they stay in the cache, there are
         many, and what waits for a later sweep, once a column, is a float of a tile."""
         if _total(inner) > TALL or _total(outer) < MANY_COLUMNS:
             return False
-        for e in entries:
-            entry, member = self.graph.entries[e], members[e]
+        for e, member in members.items():
+            entry = self.graph.entries[e]
             reduces = entry.op.kind == REDUCE
             if (reduces or member.level == "row") and {
                     entry.spec.dtype.code, entry.attrs[2 if reduces else 1].code} - {"f32", "f64"}:
@@ -288,21 +351,21 @@ class _State:
                     return False
         return True
 
-    def _hazard(self, entries: list[int], members: dict[int, Member]) -> Why | None:
+    def _hazard(self, mine: Group, theirs: Group, members: dict[int, Member]) -> Why | None:
         """A kernel that writes a storage in place may read it only at the very same elements."""
-        graph, inside = self.graph, set(entries)
-        for u in entries:
+        if not mine.bases and not theirs.bases:
+            return None
+        graph = self.graph
+        for u in members:
             update = graph.entries[u]
             if update.writes is None:
                 continue
             root = graph.root(u)
             wrote = address(out_index(update, members[u]), update.writes.strides)
-            for e in entries:
+            for e in members:
                 entry = graph.entries[e]
                 for k, source in enumerate(entry.srcs):
-                    if source in inside and source == u or graph.root(source) != root:
-                        continue
-                    if not overlaps(entry, k, update):
+                    if source == u or graph.root(source) != root or not overlaps(entry, k, update):
                         continue
                     read = read_address(entry, members[e], k)
                     same = {x: s for x, s in read.items() if s} == {
@@ -330,20 +393,27 @@ class _State:
                     if other == source and self.of[source] is not self.of[i]:
                         self._try(i, k, source)
         groups = sorted(set(self.of.values()), key=lambda g: g.entries[0])
-        users: dict[int, set[Group]] = {}
+        outside: set[int] = set()      # entries whose values another group reads
+        based: set[int] = set()
         for i, entry in enumerate(self.graph.entries):
-            for source in entry.srcs + ((entry.base,) if entry.base is not None else ()):
-                if source >= 0:
-                    users.setdefault(source, set()).add(self.of[i])
+            group = self.of[i]
+            outside.update([s for s in entry.srcs if s >= 0 and self.of[s] is not group])
+            if entry.base is not None:
+                based.add(entry.base)
         for g in groups:
             for e in g.entries:
                 entry = self.graph.entries[e]
-                outside = users.get(e, set()) - {g}
-                based = any(self.graph.entries[x].base == e for x in g.entries)
-                if entry.kept or entry.writes is not None or outside or based or (
+                if entry.kept or entry.writes is not None or e in outside or e in based or (
                         entry.op.kind == OPAQUE):
                     g.stored.append(e)
         return Fusion(_in_order(groups), self.of, self.whys)
+
+
+def _alike(entry: Entry, k: int, producer: Entry) -> bool:
+    """Whether an entry reads a value just as it lies in memory, from beginning to end."""
+    region = producer.region
+    return entry.reads[k] is region and entry.offsets[k] == start(producer) and (
+        region.dense and region.numel > 0 and min(region.strides, default=1) > 0)
 
 
 def _reaches(groups: set[Group], goal: Group) -> bool:
@@ -431,29 +501,6 @@ def _kinds(mine: Group, theirs: Group) -> Why | None:
     if mine.kind in reducing and theirs.kind in reducing and mine.kind != theirs.kind:
         return Why("reductions that walk memory differently")
     return None
-
-
-def _room(mine: Group, theirs: Group, entry: Entry) -> Why | None:
-    """Sums of as many terms as a program took steps, and work on few elements, which gains
-    nothing from large kernels, are cut early: else each number of steps has kernels of its own."""
-    members = len(mine.entries) + len(theirs.entries)
-    if members > MAX_MEMBERS:
-        return Why(f"a kernel holds at most {MAX_MEMBERS} statements")
-    few = members > FEW_MEMBERS and (
-        _total(theirs.nest.outer) * _total(theirs.nest.inner) <= FEW_ELEMENTS)
-    if few:
-        return Why(f"a kernel over few elements holds at most {FEW_MEMBERS} statements")
-    terms = entry.op.name == "add" and len(entry.srcs) == 2
-    most = FEW_POINTERS if terms else MAX_POINTERS
-    if len(_reads(mine, theirs)) > most:
-        return Why(f"a kernel reads at most {most} operands")
-    return None
-
-
-def _reads(mine: Group, theirs: Group) -> set[tuple]:
-    """What two groups together read of others' results."""
-    inside = {*mine.entries, *theirs.entries}
-    return {r for r in mine.reads | theirs.reads if r[0] not in inside}
 
 
 def _joined_loops(mine: Group, theirs: Group, pairs: dict[Loop, Loop]):

@@ -41,6 +41,12 @@ class Entry:
         """How the result lies in its storage."""
         return self.writes or self.spec
 
+    def moved(self, srcs: tuple[int, ...], base: int | None) -> Entry:
+        """A copy that reads and writes into these entries."""
+        return Entry(self.op, self.reads, srcs, self.offsets, self.slots, self.scalars, self.attrs,
+                     self.spec, self.kept, base, self.writes, self.out_offset, self.out_slot,
+                     self.origin)
+
 
 @dataclass(slots=True, eq=False)
 class Graph:

@@ -54,6 +54,8 @@ class Nest:
 
     def replace(self, loops: dict[Loop, Loop]) -> None:
         """Renames loops."""
+        if not loops:
+            return
         self.outer = [loops.get(x, x) for x in self.outer]
         self.inner = [loops.get(x, x) for x in self.inner]
         for member in self.members.values():

@@ -8,6 +8,8 @@ each launch hands to the kernel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
 
 from ..graph import dtypes as dt
 from ..graph.ops import OPS, REDUCE
@@ -21,8 +23,7 @@ COLUMNS = 128          # columns of a block in a column reduction
 FEW_COLUMNS = 32       # the same where a block is swept again, while it is in the cache
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(NamedTuple):
     """A memory operand. `steps` classes its stride over the innermost loop of each nest:
     '0' repeated, '1' next to each other, 'n' any; `level` says 'full' or 'row'."""
 
@@ -33,8 +34,7 @@ class Operand:
     level: str
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """`value = op(refs)`. A ref is ('v', statement), ('m', operand) or ('s', scalar, kind).
     `stores` are the operands that the value goes to."""
 
@@ -48,8 +48,7 @@ class Statement:
     combine: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LoopNest:
+class LoopNest(NamedTuple):
     """A kernel, free of sizes: the key of the kernel cache."""
 
     kind: str
@@ -93,12 +92,24 @@ class Launch:
     walked: tuple = ()     # (memory, byte offset) of what a map reads in the order of its items
 
 
+class _Access:
+    """A memory operand while a group is lowered: `where` has its stride over each loop that it
+    moves with, `steps` those over the kernel's loops."""
+
+    __slots__ = ("dtype", "mode", "where", "place", "level", "steps")
+
+    def __init__(self, dtype: dt.DType, mode: str, where: dict[Loop, int], place: Place,
+                 level: str):
+        self.dtype, self.mode, self.where, self.place, self.level = dtype, mode, where, place, level
+        self.steps: list[int] = []
+
+
 class Lowering:
     """Builds the LoopNest of one group."""
 
     def __init__(self, graph: Graph, group: Group, place):
         self.graph, self.group, self.place = graph, group, place
-        self.operands: list[dict] = []
+        self.operands: list[_Access] = []
         self.found: dict[tuple, int] = {}
         self.scalars: list[tuple] = []
         self.written = {graph.root(e) for e in group.entries
@@ -119,6 +130,9 @@ class Lowering:
         kind = group.kind
         if kind == "map" and self._transposed(outer):
             kind = "tiled"
+        fast = [part[-1] for part in outer + inner]
+        for o in self.operands:
+            o.steps = [o.where.get(loop, 0) for loop in fast]
         body = []
         for e, (entry, member, refs) in zip(group.entries, drafts, strict=True):
             combine, compute = "", entry.attrs[1]
@@ -129,8 +143,8 @@ class Lowering:
             body.append(Statement(entry.op.name, compute.code, entry.spec.dtype.code, refs,
                                   member.level, member.phase, stores.get(e, ()), combine))
         nest = LoopNest(kind, len(outer), len(inner),
-                        tuple(self._operand(o, outer, inner) for o in self.operands),
-                        tuple(body), "".join(kind for kind, _ in self.scalars))
+                        tuple([_operand(o, len(outer)) for o in self.operands]),
+                        tuple(body), "".join([kind for kind, _ in self.scalars]))
         return self._launch(nest, outer, inner)
 
     # ── operands ──────────────────────────────────────────────────────────────────────────────
@@ -177,10 +191,9 @@ class Lowering:
         k = self.found.get(key)
         if k is None:
             k = self.found[key] = len(self.operands)
-            self.operands.append(dict(dtype=dtype, mode=mode, where=where, place=place,
-                                      level=level))
-        elif mode not in self.operands[k]["mode"]:
-            self.operands[k]["mode"] = "rw"
+            self.operands.append(_Access(dtype, mode, where, place, level))
+        elif mode not in self.operands[k].mode:
+            self.operands[k].mode = "rw"
         return k
 
     def _scalar(self, scalar: tuple) -> tuple:
@@ -193,29 +206,29 @@ class Lowering:
     # ── loops ─────────────────────────────────────────────────────────────────────────────────
     def _order(self) -> tuple[list[Loop], list[Loop]]:
         """Loops from slowest to fastest. Reductions order them by their own operand alone."""
-        group = self.group
-        guides = []
-        for e in group.entries:
+        nest = self.group.nest
+        outer = [x for x in nest.outer if x.size != 1]
+        inner = [x for x in nest.inner if x.size != 1]
+        if len(outer) > 1 or len(inner) > 1:
+            guide = self._guide()
+            outer.sort(key=lambda loop: -abs(guide.get(loop, 0)))
+            inner.sort(key=lambda loop: -abs(guide.get(loop, 0)))
+        return outer, inner
+
+    def _guide(self) -> dict[Loop, int]:
+        """The strides that order the loops."""
+        for e in self.group.entries:
             entry = self.graph.entries[e]
             if entry.op.kind == REDUCE:
-                guides.append(address(group.nest.members[e].index, entry.reads[0].strides))
-                break
-        if not guides:
-            guides = [o["where"] for o in self.operands if "w" in o["mode"]]
-        rank = {x: i for i, x in enumerate(group.nest.outer + group.nest.inner)}
-
-        def key(loop: Loop):
-            return tuple(-abs(g.get(loop, 0)) for g in guides[:1]) + (rank[loop],)
-
-        outer = sorted((x for x in group.nest.outer if x.size != 1), key=key)
-        return outer, sorted((x for x in group.nest.inner if x.size != 1), key=key)
+                return address(self.group.nest.members[e].index, entry.reads[0].strides)
+        return next((o.where for o in self.operands if "w" in o.mode), {})
 
     def _collapse(self, loops: list[Loop], keep_last: bool = False) -> list[tuple[Loop, ...]]:
         """Neighbouring loops that every operand walks as one become one."""
         out: list[tuple[Loop, ...]] = []
         for loop in loops:
-            if out and all(o["where"].get(out[-1][-1], 0) ==
-                           o["where"].get(loop, 0) * loop.size for o in self.operands):
+            if out and all([o.where.get(out[-1][-1], 0) == o.where.get(loop, 0) * loop.size
+                            for o in self.operands]):
                 out[-1] += (loop,)
             else:
                 out.append((loop,))
@@ -227,22 +240,13 @@ class Lowering:
         if len(loops) < 2 or _size(loops[-1]) < TILE_SIDE // 2:
             return False
         for o in self.operands:
-            steps = self._strides(o, loops)
-            if steps[-1] > 1:
-                fast = min((s, k) for k, s in enumerate(steps[:-1] + [steps[-1]]) if s)[1]
+            if o.where.get(loops[-1][-1], 0) > 1:
+                steps = [o.where.get(part[-1], 0) for part in loops]
+                fast = min((s, k) for k, s in enumerate(steps) if s)[1]
                 if fast < len(loops) - 1 and _size(loops[fast]) >= TILE_SIDE // 2:
                     loops.insert(len(loops) - 1, loops.pop(fast))
                     return True
         return False
-
-    def _strides(self, operand: dict, loops: list[tuple[Loop, ...]]) -> list[int]:
-        return [operand["where"].get(part[-1], 0) for part in loops]
-
-    def _operand(self, o: dict, outer, inner) -> Operand:
-        def classes(loops):
-            return "".join("01"[s] if s in (0, 1) else "n" for s in self._strides(o, loops)[-1:])
-
-        return Operand(o["dtype"].code, o["mode"], classes(outer), classes(inner), o["level"])
 
     # ── words ─────────────────────────────────────────────────────────────────────────────────
     def _launch(self, nest: LoopNest, outer, inner) -> Launch:
@@ -250,38 +254,48 @@ class Lowering:
         words: list = list(sizes)
         moved = 0
         for o in self.operands:
-            place = o["place"]
-            itemsize = o["dtype"].itemsize
+            place, itemsize = o.place, o.dtype.itemsize
             words.append(("address", place.memory, place.offset * itemsize))
-            words.extend(self._strides(o, outer) + self._strides(o, inner))
-            count = 1
-            for part in outer + inner:
-                if o["where"].get(part[-1], 0):
-                    count *= _size(part)
-            moved += count * itemsize * len(o["mode"])
-        words.extend(_scalar_word(kind, scalar) for kind, scalar in self.scalars)
-        rows, cols = _product(sizes[:len(outer)]), _product(sizes[len(outer):])
+            words += o.steps
+            count = itemsize * len(o.mode)
+            for size, step in zip(sizes, o.steps, strict=True):
+                if step:
+                    count *= size
+            moved += count
+        words += [_scalar_word(kind, scalar) for kind, scalar in self.scalars]
+        rows, cols = prod(sizes[:len(outer)]), prod(sizes[len(outer):])
         launch = Launch(nest, words, rows, 1, moved=moved,
                         origin=self.graph.entries[self.group.entries[-1]].origin)
         if nest.kind == "map":
-            launch.walked = self._walked(outer)
+            launch.walked = self._walked(sizes)
         _share(launch, nest, sizes, rows, cols)
         launch.label = self._label()
         return launch
 
-    def _walked(self, outer) -> tuple:
+    def _walked(self, sizes: list[int]) -> tuple:
         """Where the operands begin whose elements are read one after the other."""
-        sizes, found = [_size(part) for part in outer], []
-        packed = [_product(sizes[k + 1:]) for k in range(len(sizes))]
-        for o in self.operands:
-            if "r" in o["mode"] and self._strides(o, outer) == packed:
-                place = o["place"]
-                found.append((place.memory, place.offset * o["dtype"].itemsize))
-        return tuple(found)
+        packed, count = [], 1
+        for n in reversed(sizes):
+            packed.insert(0, count)
+            count *= n
+        return tuple([(o.place.memory, o.place.offset * o.dtype.itemsize)
+                      for o in self.operands if "r" in o.mode and o.steps == packed])
 
     def _label(self) -> str:
         names = [self.graph.entries[e].op.name for e in self.group.entries]
         return self.group.kind + ": " + " ".join(names[:8]) + (" …" if len(names) > 8 else "")
+
+
+def _operand(o: _Access, n_outer: int) -> Operand:
+    return Operand(o.dtype.code, o.mode, _step_class(o.steps[:n_outer]),
+                   _step_class(o.steps[n_outer:]), o.level)
+
+
+def _step_class(steps: list[int]) -> str:
+    """How the innermost of some loops steps: '' where there is none."""
+    if not steps:
+        return ""
+    return "0" if steps[-1] == 0 else "1" if steps[-1] == 1 else "n"
 
 
 def columns_of(nest: LoopNest) -> int:
@@ -330,11 +344,4 @@ def _scalar_word(kind: str, scalar: tuple):
 
 
 def _size(part: tuple[Loop, ...]) -> int:
-    return _product(x.size for x in part)
-
-
-def _product(sizes) -> int:
-    out = 1
-    for n in sizes:
-        out *= n
-    return out
+    return part[0].size if len(part) == 1 else prod([x.size for x in part])

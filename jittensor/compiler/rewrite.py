@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..graph import dtypes as dt
 from ..graph.node import Spec, spec_of
@@ -34,8 +35,8 @@ def rewrite(graph: Graph) -> tuple[Graph, dict[int, int]]:
             moved[i] = moved[stands[i]]
             out.entries[moved[i]].kept |= entry.kept
             continue
-        entry = replace(entry, srcs=tuple(source(s) for s in entry.srcs),
-                        base=None if entry.base is None else source(entry.base))
+        entry = entry.moved(tuple([source(s) for s in entry.srcs]),
+                            None if entry.base is None else source(entry.base))
         if entry.op.kind == COMPOSITE:
             builder = Builder(out, entry)
             result = entry.op.expand(builder, *builder.inputs(), *entry.attrs)
@@ -129,6 +130,12 @@ class Value:
         return replace(self, spec=spec)
 
 
+# an expansion's rules come again with the next composite of its kind
+_elementwise = lru_cache(4096)(elementwise_rule)
+_reduce = lru_cache(4096)(reduce_rule)
+_cast = lru_cache(4096)(cast_rule)
+
+
 class Builder:
     """What a composite's `expand` records with."""
 
@@ -157,19 +164,19 @@ class Builder:
             else:
                 types.append(type(o))
                 scalars.append(("const", o))
-        rule = elementwise_rule(OPS[name], tuple(types), dtype)
+        rule = _elementwise(OPS[name], tuple(types), dtype)
         return self._add(rule, [o for o in operands if isinstance(o, Value)], scalars)
 
     def reduce(self, name: str, value: Value, dims, keepdim: bool = True,
                dtype: dt.DType | None = None) -> Value:
         """A reduction of a Value."""
-        return self._add(reduce_rule(OPS[name], value.spec, dims, keepdim, dtype), [value], [])
+        return self._add(_reduce(OPS[name], value.spec, dims, keepdim, dtype), [value], [])
 
     def cast(self, value: Value, dtype: dt.DType) -> Value:
         """`value` in another dtype (itself when it has it already)."""
         if value.spec.dtype is dtype:
             return value
-        return self._add(cast_rule(value.spec, dtype), [value], [])
+        return self._add(_cast(value.spec, dtype), [value], [])
 
     def _add(self, rule, values: list[Value], scalars) -> Value:
         self.graph.entries.append(entry_of(
@@ -187,7 +194,7 @@ class Builder:
         if fits and last.spec.strides == e.spec.strides and last.spec.shape == e.spec.shape:
             last.kept = e.kept
             return result.source
-        rule = cast_rule(result.spec, e.spec.dtype, e.spec.strides)
+        rule = _cast(result.spec, e.spec.dtype, e.spec.strides)
         final = self._add(rule, [result], [])
         self.graph.entries[final.source].kept = e.kept
         return final.source
