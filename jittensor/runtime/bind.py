@@ -110,13 +110,11 @@ def address_of(kernel) -> int:
 
 def begin(bound: Bound, binding, outputs: list, done) -> list:
     """Notes a run: what it is bound to, and `done()` to be called after it."""
-    addresses = binding.addresses
+    addresses = array("q", binding.addresses)
     if bound.storages:
-        addresses = addresses + [s.block.address for s in binding.storages[:bound.storages]]
-    if outputs:
-        addresses = addresses + [b.address for b in outputs]
-    return begin_bound(bound, array("q", addresses), array("d", binding.floats),
-                       (binding, outputs), done)
+        addresses.extend([s.block.address for s in binding.storages[:bound.storages]])
+    addresses.extend([b.address for b in outputs])
+    return begin_bound(bound, addresses, array("d", binding.floats), (binding, outputs), done)
 
 
 def begin_bound(bound: Bound, addresses: array, floats: array, held: tuple, done) -> list:
@@ -137,17 +135,19 @@ def proceed(state: list, wait: bool = True) -> None:
     After a Ctrl-C between two slices the rest runs at the next realize; the tables are this run's
     until then."""
     bound, addresses, floats, _, done = state
-    settle()
+    if _in_flight is not None:
+        settle()
     given = bound.address, addresses.buffer_info()[0], floats.buffer_info()[0]
-    first = int(bound.table[6]) if len(bound.slices) > 1 else 0
+    slices = bound.slices
+    first = int(bound.table[6]) if len(slices) > 1 else 0
     if not bound.large or config.threads == 1:
         with one_blas_thread(bound.blas):
-            for last in bound.slices:
+            for last in slices:
                 if last > first:
                     bound.native.run(*given, first, last)
                     first = last
-    elif wait or len(bound.slices) > 1:
-        for last in bound.slices:
+    elif wait or len(slices) > 1:
+        for last in slices:
             if last > first:
                 _open(state, given, first, last)
                 settle()

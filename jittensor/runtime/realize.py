@@ -31,6 +31,7 @@ MAX_PLANS = 2048
 NONE: frozenset = frozenset()
 loose = Loose()
 _getrefcount = sys.getrefcount
+_AGAIN = -1 << 40             # in a key: a place that was named before
 _VISIBLE = 3                 # references that a pending node's storage has from the engine alone
 capturing = None             # what notes a step that is being captured (see `capture`)
 
@@ -40,12 +41,12 @@ class Binding:
 
     __slots__ = ("addresses", "floats", "storages", "nodes", "kept")
 
-    def __init__(self):
+    def __init__(self, nodes: list[Node]):
+        self.nodes = nodes
         self.addresses: list[int] = []
         self.floats: list[float] = []
         self.storages: list[Storage] = []
-        self.nodes: list[Node] = []
-        self.kept: list[int] = []
+        self.kept: list[int] = []        # nodes whose results somebody may look at
 
 
 def realize_all() -> None:
@@ -138,12 +139,11 @@ def _note_use(key: tuple) -> None:
 def snapshot(nodes: list[Node], needed: set[Node] = NONE) -> tuple[tuple | None, Binding]:
     """The plan key of pending nodes, and what a run would be bound to. `needed` are those whose
     values have to be kept though nobody but later nodes sees them."""
-    binding = Binding()
-    binding.nodes = nodes
+    binding = Binding(nodes)
     addresses, floats, storages = binding.addresses, binding.floats, binding.storages
     kept = binding.kept
-    known: dict[int, int] = {}
-    slots: dict[tuple[int, int], int] = {}     # (storage, byte offset) -> address slot
+    known: dict[int, int] = {}         # id of a storage -> its number
+    slots: dict = {}                   # id of a storage, or (id, byte offset) -> address slot
     key: list = [config.fusion]
     add = key.append
     written: set[int] | None = None
@@ -153,31 +153,36 @@ def snapshot(nodes: list[Node], needed: set[Node] = NONE) -> tuple[tuple | None,
         node.index = i
         rule = node.rule
         add(rule.id)
-        offsets = node.offsets
+        offsets, settled = node.offsets, False
         for k, source in enumerate(node.srcs):
-            if source.__class__ is Node and source.index < 0:
-                node.srcs = tuple(_settled(s) for s in node.srcs)
-                source = node.srcs[k]
             if source.__class__ is Node:
-                add(source.index)
-                chained = chained or source.base is not None
-                if offsets is not None and offsets[k]:
-                    add(("o", offsets[k]))
-            else:
-                start = 0 if offsets is None else offsets[k] * rule.reads[k].dtype.itemsize
-                slot = slots.get((id(source), start))
-                if slot is not None:       # the same place was named before
-                    add(("s", slot))
+                if source.index >= 0:
+                    add(source.index)
+                    chained = chained or source.base is not None
+                    if offsets is not None and offsets[k]:
+                        add(("o", offsets[k]))
                     continue
-                at = known.get(id(source))
-                if at is None:
-                    at = known[id(source)] = len(storages)
-                    storages.append(source)
-                else:
-                    places = True
-                add(-1 - at)
-                slots[id(source), start] = len(addresses)
-                addresses.append(source.block.address + start)
+                source, settled = source.storage, True
+            place = id(source)
+            start = 0
+            if offsets is not None and offsets[k]:
+                start = offsets[k] * rule.reads[k].dtype.itemsize
+                place = place, start
+            slot = slots.get(place)
+            if slot is not None:       # the same place was named before
+                add(_AGAIN - slot)
+                continue
+            at = known.get(id(source))
+            if at is None:
+                at = known[id(source)] = len(storages)
+                storages.append(source)
+            else:
+                places = True
+            add(-1 - at)
+            slots[place] = len(addresses)
+            addresses.append(source.block.address + start)
+        if settled:
+            node.srcs = tuple([_settled(s) for s in node.srcs])
         if rule.scalars:
             for kind, value in zip(rule.scalars, node.scalars, strict=True):
                 if kind == "i":
@@ -215,7 +220,8 @@ def _note_base(node: Node, binding: Binding, key: list, known: dict, slots: dict
         key.append(("b", base.index, node.out_offset))
         return None, base.base is not None
     start = node.out_offset * node.rule.writes.dtype.itemsize
-    slot = slots.get((id(storage), start))
+    place = (id(storage), start) if start else id(storage)
+    slot = slots.get(place)
     at, moved = known.get(id(storage)), False
     if at is None:
         at = known[id(storage)] = len(binding.storages)
@@ -224,7 +230,7 @@ def _note_base(node: Node, binding: Binding, key: list, known: dict, slots: dict
         moved = slot is None
     key.append(("b", base.index if base.__class__ is Node else -1 - at, slot))
     if slot is None:
-        slots[id(storage), start] = len(binding.addresses)
+        slots[place] = len(binding.addresses)
         binding.addresses.append(storage.block.address + start)
     return at, moved
 
