@@ -10,7 +10,7 @@ def _flag(name: str) -> bool:
     return os.environ.get(name, "0") not in ("", "0", "false", "False")
 
 
-def _threads() -> int:
+def thread_budget() -> int:
     """The thread budget: the least of affinity, cgroup quota and JITTENSOR_NUM_THREADS."""
     budget = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
         os.cpu_count() or 1)
@@ -36,7 +36,7 @@ class Config:
     fusion: bool = field(default_factory=lambda: not _flag("JITTENSOR_NO_FUSION"))
     backend: str = field(default_factory=lambda: os.environ.get("JITTENSOR_BACKEND", "numba"))
     debug: int = field(default_factory=lambda: int(os.environ.get("JITTENSOR_DEBUG", "0") or 0))
-    threads: int = field(default_factory=_threads)
+    threads: int = field(default_factory=thread_budget)
     max_pending_nodes: int = 10_000
     max_pending_bytes: int = 4 << 30
     fast_dropout: bool = False

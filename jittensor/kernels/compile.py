@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Stats:
 stats = Stats()
 _lock = threading.RLock()
 _addresses: dict[str, int] = {}
+handed: set[str] = set()     # sources that helpers were asked to compile (see `ahead`)
 _engine = None
 _alive: list = []
 _salt = b""
@@ -80,24 +82,47 @@ def kernel_address(source: str) -> int:
     return address
 
 
-def _find(source: str) -> int:
+def is_known(source: str) -> bool:
+    """Whether a source's machine code is in this process."""
+    return source in _addresses
+
+
+def kernel_file(source: str) -> Path:
+    """Where the machine code of a source is kept."""
     stem = hashlib.sha256(fingerprint() + source.encode()).hexdigest()[:32]
-    path = cache_directory() / f"{stem}.obj"
+    return cache_directory() / f"{stem}.obj"
+
+
+def _find(source: str) -> int:
+    path = kernel_file(source)
+    started = time.perf_counter()
     found = _load(path)
-    if found is not None:
-        stats.kernels_loaded += 1
-        return found
-    with exclusive(path.with_suffix(".lock")):
-        found = _load(path)          # another process may have been first
-        if found is not None:
-            stats.kernels_loaded += 1
-            return found
-        started = time.perf_counter()
-        with interrupts_held():
-            address = _compile(source, path)
-        stats.compile_seconds += time.perf_counter() - started
-        stats.kernels_compiled += 1
+    if found is None:
+        with exclusive(path.with_suffix(".lock")):
+            found = _load(path)          # another process may have been first
+            if found is None:
+                with interrupts_held():
+                    address = apart(_compile, source, path)
+                return _compiled(address, started)
+    if source in handed:                 # compiled for this process, if not in it
+        return _compiled(found, started)
+    stats.kernels_loaded += 1
+    return found
+
+
+def _compiled(address: int, started: float) -> int:
+    stats.compile_seconds += time.perf_counter() - started
+    stats.kernels_compiled += 1
     return address
+
+
+def compile_unless_held(source: str) -> None:
+    """Compiles a source to the disk, unless it is there or another process is about it."""
+    path = kernel_file(source)
+    if not path.exists():
+        with exclusive(path.with_suffix(".lock"), wait=False) as mine:
+            if mine and not path.exists():
+                _compile(source, path)
 
 
 def fingerprint() -> bytes:
@@ -121,6 +146,29 @@ def _package_hash() -> str:
     return digest.hexdigest()
 
 
+def apart(function: Callable, *args):
+    """What a function returns, which runs in a thread of its own: Numba leaves tracebacks in
+    reference cycles, and they would hold on to the caller's frames and so to their tensors."""
+    outcome: list = []
+
+    def work() -> None:
+        try:
+            outcome.append((function(*args), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=work)
+    try:
+        thread.start()
+    except RuntimeError:             # the interpreter is shutting down
+        return function(*args)
+    thread.join()
+    value, error = outcome[0]
+    if error is not None:
+        raise error
+    return value
+
+
 @contextlib.contextmanager
 def interrupts_held():
     """Keeps a Ctrl-C until the block ends: LLVM's callbacks would swallow it."""
@@ -142,18 +190,23 @@ def interrupts_held():
 
 
 @contextlib.contextmanager
-def exclusive(path: Path):
-    """Holds a file lock, so that processes do not compile one kernel twice."""
+def exclusive(path: Path, wait: bool = True):
+    """Holds a file lock, so that processes do not compile one kernel twice. Without `wait` gives
+    False where another process holds it."""
     try:
         import fcntl
         file = open(path, "w")
     except (ImportError, OSError):
-        yield
+        yield True
         return
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
         try:
-            yield
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
         finally:
             with contextlib.suppress(OSError):
                 path.unlink()

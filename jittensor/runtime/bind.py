@@ -11,6 +11,7 @@ import numpy as np
 from ..compiler.lower import Launch, LoopNest
 from ..compiler.plan import Plan
 from ..config import config
+from ..kernels.ahead import prepare
 from ..kernels.compile import kernel_address, stats
 from ..kernels.emit import emit
 from ..kernels.matmul import one_blas_thread, set_blas_threads
@@ -42,6 +43,9 @@ class Bound:
                              and w[1][0] == "storage"), default=0)
         start = {"slot": 0, "storage": slots, "out": slots + self.storages,
                  "arena": slots + self.storages + len(plan.outputs)}
+
+        prepare([source_of(launch.kernel) for launch in every
+                 if not isinstance(launch.kernel, int)])
 
         def lay(launch: Launch) -> tuple[int, int]:
             """The launch's code, and where its words begin."""
@@ -98,14 +102,19 @@ def _bits(kind: str, value) -> int:
     return int(value) if kind == "i" else int(np.array(value, np.float64).view(np.int64))
 
 
-def address_of(kernel) -> int:
+def source_of(kernel: LoopNest | str) -> str:
+    """The source text of a kernel."""
+    if isinstance(kernel, str):
+        return kernel
+    source = _sources.get(kernel)
+    if source is None:
+        source = _sources[kernel] = emit(kernel)
+    return source
+
+
+def address_of(kernel: LoopNest | str | int) -> int:
     """The machine code of a LoopNest, of a source text, or of an address itself."""
-    if isinstance(kernel, LoopNest):
-        source = _sources.get(kernel)
-        if source is None:
-            source = _sources[kernel] = emit(kernel)
-        return kernel_address(source)
-    return kernel if isinstance(kernel, int) else kernel_address(kernel)
+    return kernel if isinstance(kernel, int) else kernel_address(source_of(kernel))
 
 
 def begin(bound: Bound, binding, outputs: list, done) -> list:

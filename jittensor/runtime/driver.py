@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from ..kernels.compile import (
+    apart,
     cache_directory,
     exclusive,
     fingerprint,
@@ -39,11 +40,11 @@ def _load():
             write_whole(path, source)
         started = time.perf_counter()
         try:
-            module = _import(stem, path)
+            module = apart(_import, stem, path)
         except Exception:              # a damaged cache: start over
             shutil.rmtree(folder / "__pycache__", ignore_errors=True)
             write_whole(path, source)
-            module = _import(stem, path)
+            module = apart(_import, stem, path)
         if not module.run._cache_hits:
             stats.compile_seconds += time.perf_counter() - started
     return module
