@@ -2,9 +2,9 @@
 
 Operands are contiguous [lead, count, width]. A work item is a row of count elements where width is
 1, else a block of columns, whose states wait in stack tiles while the rows pass by. Sums and
-products of float32 are kept in float64, of complex64 in complex128, as PyTorch keeps them. The
-place of an extreme in a row is found in two passes: the extreme in vector lanes, then where it
-first stands.
+products of float32 are kept in float64, of complex64 in complex128, as PyTorch keeps them; rows of
+floats go side by side in vector lanes. The place of an extreme in a row is found in two passes:
+the extreme in vector lanes, then where it first stands.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Scan:
     """A scan: its states as (name, code of their dtype, text that each starts from), the
     statements that take in an element `v` (and the factor `f`), the result's text.
 
-    `each`: a result an element, not one a row. `wide`: rows are walked side by side.
+    `each`: a result an element, not one a row. `wide`: rows are walked side by side. `lanes`: the
+    operation of which there is a scan of rows in vector lanes, for these codes.
     """
 
     states: tuple[tuple[str, str, str], ...]
@@ -49,6 +50,10 @@ class Scan:
     wide: bool = False
     imports: str = ""
     factor: bool = False
+    lanes: str = ""
+
+
+IN_LANES = ("f32", "f64")      # dtypes that have scans in vector lanes
 
 
 def source_of(scan: Scan, code: str, out: str, rows: bool) -> str:
@@ -58,8 +63,12 @@ def source_of(scan: Scan, code: str, out: str, rows: bool) -> str:
     codes = [code, code, out] if scan.factor else [code, out]
     tiles = sorted({f"tile_{kind}" for _, kind, _ in scan.states})
     pointers = sorted({f"ptr_{c}" for c in codes} | (set() if rows else set(tiles)))
+    imports = scan.imports
+    if rows and scan.lanes and code in IN_LANES:
+        imports += (f"from jittensor.kernels.cpu.scan_tile import BESIDE, "
+                    f"scan_{scan.lanes}_{code}\n")
     head = HEAD.format(
-        pointers=", ".join(pointers), extra=extra, imports=scan.imports, k=len(names),
+        pointers=", ".join(pointers), extra=extra, imports=imports, k=len(names),
         operands="\n    ".join(f"{n} = ptr_{c}(args, {k})"
                                for k, (n, c) in enumerate(zip(names, codes, strict=True))))
     body = _rows(scan, code) if rows else _columns(scan, code)
@@ -93,6 +102,10 @@ def _rows(scan: Scan, code: str) -> list[str]:
     element = _element(scan, code, "i * step")
     store = "store0(target, " + ("i * step, " if scan.each else "0, ") + scan.result + ")"
     out = ["begun = begin"]
+    if scan.lanes and code in IN_LANES:
+        out += ["while not reverse and begun + BESIDE <= end:",
+                f"    scan_{scan.lanes}_{code}(shift(x, begun * count), shift(out, begun * count), "
+                "count)", "    begun += BESIDE"]
     if scan.wide:
         out += [f"while begun + {TOGETHER} <= end:"]
         for k in range(TOGETHER):
@@ -209,7 +222,7 @@ def _total(sign: str, first: int):
     def make(code: str) -> Scan:
         kind, kept = _kind(code)
         return Scan((("total", kept, f"{kind}({first})"),), (f"total = total {sign} {kind}(v)",),
-                    _kept_as(code), wide=True)
+                    _kept_as(code), wide=True, lanes={"+": "add", "*": "mul"}[sign])
 
     return make
 

@@ -40,6 +40,18 @@ def test_running_sums_and_products(name: str) -> None:
                 same(scan("cumsum", x, dim, True), back)
 
 
+@pytest.mark.parametrize("name", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(8, 5), (8, 3), (19, 64), (16, 0), (24, 1), (3, 9, 130)])
+def test_rows_in_lanes_add_up_as_a_plain_loop_does(name: str, shape: tuple) -> None:
+    """In float64, in the order of the row, rounded where it is written."""
+    a = np.random.default_rng(5).standard_normal(shape).astype(name)
+    a[..., :1] *= 1e6
+    x = jt.tensor(a)
+    for got, how in ((x.cumsum(-1), np.add), (x.cumprod(-1), np.multiply)):
+        want = how.accumulate(a, -1, dtype=np.float64).astype(name)
+        assert got.numpy().tobytes() == want.tobytes()
+
+
 @pytest.mark.parametrize("name", DTYPES[:-1])
 def test_places_of_extremes(name: str) -> None:
     for shape in SHAPES:
