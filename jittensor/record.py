@@ -6,7 +6,7 @@ from .autograd.graph import attach, updates
 from .autograd.inplace import check_inplace, rebase
 from .autograd.modes import modes
 from .config import config
-from .graph.node import RANGES, Node, Rule, Spec, Storage, blame, spec_of, user_frame
+from .graph.node import Node, Rule, Spec, Storage, blame, spec_of, user_frame
 from .graph.ops import OPS, Op
 from .graph.rules import cast_rule, elementwise_rule, fill_rule, reduce_rule
 from .graph.shapes import broadcast_shapes, expand_strides, may_overlap_itself, span
@@ -145,7 +145,9 @@ def cast(x: Tensor, dtype, strides=None) -> Tensor:
 
 def fill(spec: Spec, value) -> Tensor:
     """A tensor filled with a number."""
-    kind = scalar_type(value)
+    kind = value.__class__
+    if kind is not int and kind is not float:
+        kind = scalar_type(value)
     if kind is complex:
         out = empty_tensor(spec.shape, spec.dtype, spec.strides)
         out._memory()[...] = value
@@ -173,15 +175,20 @@ def reduce(name: str, x: Tensor, dims=None, keepdim: bool = False, dtype=None) -
 
 
 def apply(name: str, tensors: tuple, attrs: tuple = (), scalars: tuple = (), spec=None,
-          saved: tuple = ()) -> Tensor:
+) -> Tensor:
     """Records a composite or opaque operator whose result has `spec` (a function making it)."""
+    return record_rule(rule_of(name, tensors, attrs, scalars, spec), tensors, scalars)
+
+
+def rule_of(name: str, tensors: tuple, attrs: tuple, scalars: tuple, spec) -> Rule:
+    """The rule that `apply` records."""
     op = OPS[name]
-    key = (op, attrs, *[x.spec for x in tensors], *[type(s) for s in scalars])
+    key = (op, attrs, *[x.spec for x in tensors], *[s.__class__ for s in scalars])
     rule = RULES.get(key)
     if rule is None:
         slots = "".join("i" if isinstance(s, int) else "f" for s in scalars)
         rule = RULES[key] = Rule(op, tuple(x.spec for x in tensors), spec(), attrs, slots)
-    return record_rule(rule, tensors, scalars)
+    return rule
 
 
 def record_rule(rule: Rule, tensors: tuple, scalars: tuple = ()) -> Tensor:
@@ -225,8 +232,8 @@ def write(x: Tensor, op: Op, *operands) -> Tensor:
         pairs = iter(tensors)
         operands = tuple(next(pairs) if isinstance(o, Tensor) else o for o in operands)
         return write(x, op, *operands)
-    grads = modes.grad and x.spec.dtype.category >= 2 and (x._leaf or x._fn is not None or any(
-        t._leaf or t._fn is not None for t in tensors))
+    grads = modes.grad and x.spec.dtype.category >= 2 and (
+        x._leaf or x._fn is not None or _any_differentiable(tensors))
     before = rebase.before(x, op, operands) if grads else None
     if x._leaf and not modes.grad:
         updates.run = stats.realizes
@@ -241,6 +248,13 @@ def write(x: Tensor, op: Op, *operands) -> Tensor:
     if grads:
         rebase.after(x, op, before)
     return x
+
+
+def _any_differentiable(tensors: list[Tensor]) -> bool:
+    for x in tensors:
+        if x._leaf or x._fn is not None:
+            return True
+    return False
 
 
 def write_rule(spec: Spec, op: Op, operands) -> Rule:
@@ -279,8 +293,7 @@ def _check_cast(have, want) -> None:
 def store(x: Tensor, rule: Rule, srcs, offsets, scalars) -> None:
     """Records the write of x's region: a new value of a storage never realized, or an update."""
     storage = x.storage
-    if RANGES:
-        RANGES.pop(id(storage), None)
+    storage.bounds = None
     node = _new(Node)
     node.rule, node.srcs, node.offsets, node.scalars = rule, srcs, offsets, scalars
     node.origin = blame.origin or user_frame()
