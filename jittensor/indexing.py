@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -14,7 +15,7 @@ from .graph.node import Spec, spec_of
 from .graph.ops import OPS
 from .graph.shapes import broadcast_shapes, expand_strides, output_strides, wrap_dim
 from .kernels import gather  # noqa: F401  (fills the table of opaque operators)
-from .record import apply, cast, write
+from .record import apply, cast, record_rule, rule_of, write
 from .runtime import realize
 from .tensor import Tensor, from_array
 
@@ -118,14 +119,15 @@ def basic(x: Tensor, index) -> tuple[Tensor, list]:
     """The view that the basic part of an index makes, and the advanced part: a list with a
     tensor (or None) for each dim of the view, empty when there is none."""
     parts = list(index) if isinstance(index, tuple) else [index]
-    consumed = 0
+    consumed, rest_named = 0, False
     for part in parts:
-        if part is None or part is Ellipsis or isinstance(part, bool):
-            continue
-        consumed += part.ndim if _is_mask(part) else 1
+        if part is Ellipsis:
+            rest_named = True
+        elif part is not None and not isinstance(part, bool):
+            consumed += part.ndim if _is_mask(part) else 1
     if consumed > x.ndim:
         raise IndexError(f"too many indices for tensor of dimension {x.ndim}")
-    if not any(part is Ellipsis for part in parts):
+    if not rest_named:
         parts.append(Ellipsis)
     view, dim, advanced, any_advanced = x, 0, [], False
     for part in parts:
@@ -250,11 +252,11 @@ def check_range(index: Tensor, size: int, dim: int, error=IndexError, *, wraps: 
                 ) -> None:
     """An error when an index is not in -size..size - 1 (0..size - 1 unless it `wraps`); looks at
     the values now where their range is not known."""
-    if not index.numel():
+    if not index.spec.numel:
         return
     if realize.capturing is not None:
-        realize.capturing.checks.append((index, lambda x: check_range(
-            x, size, dim, error, wraps=wraps, text=text)))
+        realize.capturing.checks.append((index, partial(
+            check_range, size=size, dim=dim, error=error, wraps=wraps, text=text)))
     least = -size if wraps else 0
     bounds = value_range(index)
     if bounds is not None and least <= bounds[0] and bounds[1] < size:
@@ -283,22 +285,23 @@ def _adjacent(dims: list[int]) -> bool:
 
 def _linear(view: Tensor, advanced: list) -> tuple[list[int], tuple, Tensor]:
     """(the indexed dims, their indices' common shape, a vector of places in those dims as one)."""
+    sizes = view.spec.sizes
     dims = [d for d, t in enumerate(advanced) if t is not None]
-    shape = broadcast_indices([advanced[d] for d in dims])
+    several = len(dims) > 1
+    shape = (broadcast_indices([advanced[d] for d in dims]) if several
+             else advanced[dims[0]].spec.sizes)
     for d in dims:
-        check_range(advanced[d], view.shape[d], d)
+        check_range(advanced[d], sizes[d], d)
     linear = None
     for d in dims:
-        size = view.shape[d]
         index = advanced[d]
-        index = index if index.dtype is dt.int64 else index.to(dt.int64)
-        if len(dims) > 1:
-            index = (index < 0).to(dt.int64) * size + index
-            linear = index if linear is None else linear * size + index
-        else:
-            linear = index
-    linear = views.expand(linear, *shape) if tuple(linear.shape) != shape else linear
-    return dims, shape, linear if linear.ndim == 1 else views.reshape(linear, -1)
+        index = index if index.spec.dtype is dt.int64 else index.to(dt.int64)
+        if several:
+            index = (index < 0).to(dt.int64) * sizes[d] + index
+            index = index if linear is None else linear * sizes[d] + index
+        linear = index
+    linear = views.expand(linear, *shape) if linear.spec.sizes != shape else linear
+    return dims, shape, linear if len(shape) == 1 else views.reshape(linear, -1)
 
 
 def _first(view: Tensor, dims: list[int], rest: list[int]) -> Tensor:
@@ -324,7 +327,7 @@ def take(view: Tensor, advanced: list) -> Tensor:
         view = views.permute(view, [*dims, *rest])
         advanced = [advanced[d] for d in (*dims, *rest)]
         dims = list(range(len(dims)))
-    first, sizes = dims[0], view.spec.shape
+    first, sizes = dims[0], view.spec.sizes
     before, after = sizes[:first], sizes[dims[-1] + 1:]
     flat = view if len(dims) == 1 else views.reshape(
         view, *before, prod(sizes[d] for d in dims), *after)
@@ -391,13 +394,17 @@ def must_be_index(name: str, index, title: str = "") -> None:
 def select_rows(input: Tensor, d: int, index: Tensor) -> Tensor:
     """Rows of dim d (not negative) named by an index that was checked; negative ones count from
     the end."""
-    if index.dtype is not dt.int64:
+    if index.spec.dtype is not dt.int64:
         index = index.to(dt.int64)
     if not input.spec.contiguous:
         input = input.contiguous()
-    count = index.numel()
-    shape = (*input.shape[:d], count, *input.shape[d + 1:])
-    return apply("index_select", (input, index), (d,), spec=lambda: spec_of(input.dtype, shape))
+    spec = input.spec
+    rule = spec.views.get(("rows", d, index.spec))
+    if rule is None:
+        shape = (*spec.sizes[:d], index.numel(), *spec.sizes[d + 1:])
+        rule = spec.views["rows", d, index.spec] = rule_of(
+            "index_select", (input, index), (d,), (), lambda: spec_of(spec.dtype, shape))
+    return record_rule(rule, (input, index))
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1,

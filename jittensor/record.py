@@ -238,7 +238,7 @@ def write(x: Tensor, op: Op, *operands) -> Tensor:
     if x._leaf and not modes.grad:
         updates.run = stats.realizes
     srcs, offsets = sources(tensors)
-    store(x, rule, srcs, offsets, tuple(scalars))
+    store(x.storage, x.spec, x.offset, rule, srcs, offsets, tuple(scalars))
     finish(x, tensors)
     free = getattr(x if x._base is None else x._base, "_free", None)
     if free is None:
@@ -290,16 +290,16 @@ def _check_cast(have, want) -> None:
                            f"type {_scalar_name(want)}")
 
 
-def store(x: Tensor, rule: Rule, srcs, offsets, scalars) -> None:
-    """Records the write of x's region: a new value of a storage never realized, or an update."""
-    storage = x.storage
+def store(storage: Storage, spec: Spec, offset: int, rule: Rule, srcs, offsets, scalars,
+          origin=None) -> None:
+    """Records the write of a region: a new value of a storage never realized, or an update."""
     storage.bounds = None
     node = _new(Node)
     node.rule, node.srcs, node.offsets, node.scalars = rule, srcs, offsets, scalars
-    node.origin = blame.origin or user_frame()
+    node.origin = origin or blame.origin or user_frame()
     node.index, node.storage = 0, storage
-    whole = (storage.block is None and x.offset == 0 and x.spec.dense
-             and x.spec.nbytes == storage.nbytes and min(x.spec.strides, default=1) > 0)
+    whole = (storage.block is None and offset == 0 and spec.dense
+             and spec.nbytes == storage.nbytes and min(spec.strides, default=1) > 0)
     if whole:
         node.rule = _unwritten(rule)
         node.base, node.out_offset = None, 0
@@ -308,7 +308,7 @@ def store(x: Tensor, rule: Rule, srcs, offsets, scalars) -> None:
             from .tensor import realize_storage
             realize_storage(storage)
         node.base = storage.node or storage
-        node.out_offset = x.offset
+        node.out_offset = offset
     storage.node = node
     PENDING.append(node)
     if storage.external is not None:

@@ -9,10 +9,10 @@ from ..autograd.graph import attach
 from ..autograd.modes import modes
 from ..creation import zeros
 from ..graph import dtypes as dt
-from ..graph.node import Storage, spec_of
+from ..graph.node import Storage, spec_of, user_frame
 from ..graph.ops import OPS, Op
 from ..graph.shapes import contiguous_strides, wrap_dim
-from ..record import cast, finish, sources, store, write_rule
+from ..record import cast, finish, source, store, write_rule
 from ..tensor import Tensor, new_tensor
 from .rows import into, title
 from .rules import gradient_rule
@@ -75,11 +75,15 @@ _LAYOUTS: dict[tuple, tuple] = {}
 def _joined(op: Op, parts: list[Tensor], layout: tuple) -> Tensor:
     """The tensors written to their regions of a new one."""
     d, spec, places = layout
-    whole = new_tensor(Storage(None, spec.nbytes), spec)
+    storage = Storage(None, spec.nbytes)
+    whole, origin = new_tensor(storage, spec), user_frame()
     for k, region, offset, rule in places:
-        x = (parts[k],)
-        store(new_tensor(whole.storage, region, offset), rule, *sources(x), ())
-        finish(whole, x)
+        x = parts[k]
+        held = x.storage
+        store(storage, region, offset, rule, (held.node or source(x),),
+              (x.offset,) if x.offset else None, (), origin)
+        if held.external is not None:
+            finish(whole, (x,))
     if modes.grad:
         for x in parts:
             if x._leaf or x._fn is not None:
