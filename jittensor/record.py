@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ctypes import memmove
+
 from .autograd.graph import attach, updates
 from .autograd.inplace import check_inplace, rebase
 from .autograd.modes import modes
@@ -11,6 +13,7 @@ from .graph.ops import OPS, Op
 from .graph.rules import cast_rule, elementwise_rule, fill_rule, reduce_rule
 from .graph.shapes import broadcast_shapes, expand_strides, may_overlap_itself, span
 from .kernels.compile import stats
+from .runtime import blocks, realize
 from .runtime.realize import PENDING, realize_all
 from .tensor import Tensor, empty_tensor
 
@@ -57,6 +60,27 @@ def source(x: Tensor):
     if storage.block is None:
         from .tensor import realize_storage
         realize_storage(storage)
+    return storage if storage.external is None else _seen(storage)
+
+
+COPIED = 4096       # bytes of memory seen from outside that are copied rather than read at once
+
+
+def _copied(storage: Storage) -> bool:
+    """Whether reads of memory that is seen from outside are reads of a copy, so that they may wait.
+    A step that is being captured has to name the memory itself."""
+    return storage.nbytes <= COPIED and realize.capturing is None
+
+
+def _seen(storage: Storage) -> Storage:
+    """What a read of memory that was seen from outside names."""
+    if not storage.external():
+        storage.external = None
+    elif _copied(storage):
+        copy = Storage(blocks.take(storage.nbytes), storage.nbytes)
+        blocks.settle()
+        memmove(copy.block.address, storage.block.address, storage.nbytes)
+        return copy
     return storage
 
 
@@ -74,7 +98,7 @@ def finish(out: Tensor, tensors) -> Tensor:
     """Runs an operation at once when it read memory that is seen from outside."""
     for x in tensors:
         external = x.storage.external
-        if external is not None:
+        if external is not None and not _copied(x.storage):
             if external():
                 realize_all()
                 return out
