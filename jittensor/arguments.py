@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .graph.arguments import dtype_of, parameter_names
+from .graph.dtypes import DType
 from .tensor import Tensor
 
 # parameters that take tensors where no annotation says so
@@ -104,12 +106,17 @@ def _whole(value: Any) -> bool:
 
 
 def with_misfits(function: Callable, name: str, module: str = "") -> Callable:
-    """The function, whose errors speak of its arguments where those have the wrong types; it
-    pickles as `name` of `module`."""
+    """The function, whose errors speak of its arguments where those have the wrong types, and
+    whose keyword `dtype`, if it has one, may be a Python type; it pickles as `name` of `module`."""
+    typed = "dtype" in parameter_names(function)
 
     @functools.wraps(function)
     def call(*args: Any, **named: Any) -> Any:
         try:
+            if named and typed:
+                dtype = named.get("dtype")
+                if dtype is not None and type(dtype) is not DType:
+                    named["dtype"] = dtype_of(dtype, name)
             return function(*args, **named)
         except Exception:
             found = misfit(function, name, args, named)

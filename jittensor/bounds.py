@@ -6,9 +6,7 @@ from realized ones: `labels[batch]` lies in the range of `labels`.
 
 from __future__ import annotations
 
-import weakref
-
-from .graph.node import RANGES, Storage
+from .graph.node import Storage
 from .runtime import blocks
 from .tensor import Tensor
 
@@ -36,18 +34,16 @@ def _stored_range(storage: Storage, dtype) -> tuple[int, int] | None:
     if storage.node is not None or storage.block is None:
         return None
     shared = storage.external is not None
-    found = RANGES.get(id(storage))
-    if not shared and found is not None and found[0]() is storage and found[1] is dtype:
-        return found[2]
+    found = storage.bounds
+    if not shared and found is not None and found[0] is dtype:
+        return found[1]
     count = storage.nbytes // dtype.itemsize
     if not count or count > 1 << 20:
         return None
     values = blocks.as_array(storage.block, 0, dtype.numpy, (count,), (1,))
     bounds = int(values.min()), int(values.max())
     if not shared:
-        if len(RANGES) > 256:
-            RANGES.clear()
-        RANGES[id(storage)] = (weakref.ref(storage), dtype, bounds)
+        storage.bounds = dtype, bounds
     return bounds
 
 

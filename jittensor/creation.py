@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from ctypes import memmove
 from typing import Any
 
 import numpy as np
 
 from .arguments import guard
 from .graph import dtypes as dt
-from .graph.arguments import taking_dtype
 from .graph.dtypes import Default, DType
 from .graph.node import Storage, spec_of
 from .graph.ops import _scalar_name
@@ -59,8 +59,9 @@ def filled_out(out: Tensor, result: Tensor, dtype: DType | None, warns: bool = T
 
 
 def _filled(shape, value, dtype: DType | None, device, requires_grad: bool, out=None) -> Tensor:
-    check_device(device)
-    if any(n < 0 for n in shape):
+    if device is not None:
+        check_device(device)
+    if min(shape, default=0) < 0:
         bad = next(n for n in shape if n < 0)
         raise RuntimeError(f"Trying to create tensor with negative dimension {bad}: {list(shape)}")
     if out is not None:
@@ -179,14 +180,34 @@ def from_data(data: Any, dtype: DType | None) -> Tensor:
     """A tensor of Python numbers, nested sequences or an array; ValueError when ragged."""
     kind = type(data)
     if kind is float and dtype is None or kind is int and 0 <= data < 0x80:
-        out = empty_tensor((), dtype or Default.of(kind))
-        out._memory()[()] = data
-        return out
-    if isinstance(data, (np.ndarray, np.generic)):
+        dtype = dtype or Default.of(kind)
+        if dtype.cell is not None:
+            return _number_tensor(data, dtype)
+    elif isinstance(data, (np.ndarray, np.generic)):
         array = np.asarray(data)
         have = dt.from_numpy_dtype(array.dtype)
         return from_array(array.astype((dtype or have).numpy), dtype or have)
-    return from_array(*read(data, dtype))
+    values, shape, dtype = read(data, dtype)
+    if isinstance(values, np.ndarray):
+        return from_array(values.reshape(shape), dtype)
+    out = empty_tensor(shape, dtype)
+    address, count = values.buffer_info()
+    memmove(out.storage.block.address, address, out.spec.nbytes)
+    if 0 < count <= FEW and dtype.category == dt.INT:
+        out.storage.bounds = dtype, (min(values), max(values))
+    return out
+
+
+FEW = 64        # of so few numbers Python finds the least faster than NumPy
+
+
+def _number_tensor(value: float, dtype: DType) -> Tensor:
+    """A 0-d tensor of a number that fits a dtype whose elements C has a type for."""
+    out = empty_tensor((), dtype)
+    dtype.cell.from_address(out.storage.block.address).value = value
+    if dtype.category == dt.INT:
+        out.storage.bounds = dtype, (value, value)
+    return out
 
 
 def as_tensor(data: Any, dtype=None, device=None) -> Tensor:
@@ -448,6 +469,3 @@ def legacy_tensor(cls, *args, **kwargs) -> Tensor:
     if cls is Tensor:
         return out
     return new_tensor(out.storage, out.spec, out.offset, cls)
-
-
-globals().update(taking_dtype(globals(), __all__))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -10,19 +11,21 @@ from . import views
 from .autograd.modes import modes
 from .bounds import value_range
 from .graph import dtypes as dt
-from .graph.node import spec_of
+from .graph.node import Spec, spec_of
 from .graph.ops import OPS
 from .graph.shapes import broadcast_shapes, expand_strides, output_strides, wrap_dim
 from .kernels import gather  # noqa: F401  (fills the table of opaque operators)
-from .record import apply, cast, write
+from .record import apply, cast, record_rule, rule_of, write
 from .runtime import realize
 from .tensor import Tensor, from_array
 
 
 def getitem(x: Tensor, index) -> Tensor:
     """x[index]."""
-    kind = type(index)
-    if kind is int:
+    view = _viewed(x, index)
+    if view is not None:
+        return view
+    if type(index) is int:
         if not x.ndim:
             raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
                              "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number")
@@ -31,6 +34,78 @@ def getitem(x: Tensor, index) -> Tensor:
     if not advanced:
         return view
     return take(view, advanced)
+
+
+# parts of an index in the key of the view that they make; a slice is (count, step), and a run of
+# whole dims _REST less their number
+_PICK, _NEW, _REST = -1, -2, -3
+
+
+def _viewed(x: Tensor, index) -> Tensor | None:
+    """The view that ints, slices, None and `...` make, in one step, where no gradient asks for the
+    single ones; None where the index is of another kind, does not fit, or one does."""
+    if views.differentiable(x):
+        return None
+    spec = x.spec
+    sizes, strides, ndim, offset = spec.sizes, spec.strides, spec.ndim, x.offset
+    key, dim, rest = [], 0, None
+    for part in index if index.__class__ is tuple else (index,):
+        kind = part.__class__
+        if kind is int or kind is slice:
+            if dim == ndim:
+                return None
+            size = sizes[dim]
+            if kind is int:
+                if part < 0:
+                    part += size
+                if not 0 <= part < size:
+                    return None
+                offset += part * strides[dim]
+                key.append(_PICK)
+            else:
+                extent = _extent(part, size)
+                if extent is None:
+                    return None
+                start, count, step = extent
+                offset += start * strides[dim]
+                key += count, step
+            dim += 1
+        elif part is None:
+            key.append(_NEW)
+        elif part is Ellipsis and rest is None:
+            rest = ndim - sum([p is not None for p in index]) + 1 if index is not part else ndim
+            if rest < 0:
+                return None
+            key.append(_REST - rest)
+            dim += rest
+        else:
+            return None
+    key = tuple(key)
+    found = spec.views.get(key)
+    if found is None:
+        found = spec.views[key] = _viewed_spec(spec, key)
+    return views.plain_view(x, found, offset)
+
+
+def _viewed_spec(spec: Spec, key: tuple) -> Spec:
+    """The spec of the view that a key of `_viewed` stands for."""
+    shape, strides, dim, codes = [], [], 0, iter(key)
+    for code in codes:
+        if code == _NEW:
+            strides.append(spec.sizes[dim] * spec.strides[dim] if dim < spec.ndim else 1)
+            shape.append(1)
+        elif code <= _REST:
+            end = dim + _REST - code
+            shape += spec.sizes[dim:end]
+            strides += spec.strides[dim:end]
+            dim = end
+        else:
+            if code != _PICK:
+                shape.append(code)
+                strides.append(spec.strides[dim] * next(codes))
+            dim += 1
+    return spec_of(spec.dtype, (*shape, *spec.sizes[dim:]), (*strides, *spec.strides[dim:]),
+                   spec.device)
 
 
 def _pick(x: Tensor, dim: int, index: int) -> Tensor:
@@ -44,14 +119,15 @@ def basic(x: Tensor, index) -> tuple[Tensor, list]:
     """The view that the basic part of an index makes, and the advanced part: a list with a
     tensor (or None) for each dim of the view, empty when there is none."""
     parts = list(index) if isinstance(index, tuple) else [index]
-    consumed = 0
+    consumed, rest_named = 0, False
     for part in parts:
-        if part is None or part is Ellipsis or isinstance(part, bool):
-            continue
-        consumed += part.ndim if _is_mask(part) else 1
+        if part is Ellipsis:
+            rest_named = True
+        elif part is not None and not isinstance(part, bool):
+            consumed += part.ndim if _is_mask(part) else 1
     if consumed > x.ndim:
         raise IndexError(f"too many indices for tensor of dimension {x.ndim}")
-    if not any(part is Ellipsis for part in parts):
+    if not rest_named:
         parts.append(Ellipsis)
     view, dim, advanced, any_advanced = x, 0, [], False
     for part in parts:
@@ -103,13 +179,33 @@ def _is_integer_scalar(part) -> bool:
         not isinstance(part, (list, tuple, np.ndarray, range)) and hasattr(part, "__index__"))
 
 
-def _bound(value, default: int, size: int, low: int, high: int) -> int:
-    if value is None:
-        return default
-    value = value.__index__() if not isinstance(value, Tensor) else int(value.item())
-    if value < 0:
-        value += size
-    return max(low, min(value, high))
+def _extent(part: slice, size: int) -> tuple[int, int, int] | None:
+    """(start, count, step) of a slice of Python ints in a dim, start 0 where it takes nothing;
+    None for other slices and steps that are not positive."""
+    first, last, step = part.start, part.stop, part.step
+    if step is None:
+        step = 1
+    elif step.__class__ is not int or step <= 0:
+        return None
+    if first is None:
+        first = 0
+    elif first.__class__ is not int:
+        return None
+    elif first < 0:
+        first = first + size if first > -size else 0
+    if last is None or last.__class__ is int and last >= size:
+        last = size
+    elif last.__class__ is not int:
+        return None
+    elif last < 0:
+        last += size
+    return (first, -((first - last) // step), step) if first < last else (0, 0, step)
+
+
+def _whole(value) -> int | None:
+    """An end of a slice as an int."""
+    return int(value.item()) if isinstance(value, Tensor) else (
+        value if value is None else value.__index__())
 
 
 def _slice(view: Tensor, dim: int, part: slice) -> Tensor:
@@ -119,11 +215,10 @@ def _slice(view: Tensor, dim: int, part: slice) -> Tensor:
         raise ValueError("slice step cannot be zero")
     if step < 0:
         raise ValueError("step must be greater than zero")
-    start = _bound(part.start, 0, size, 0, size)
-    stop = max(_bound(part.stop, size, size, 0, size), start)
-    if start == 0 and stop == size and step == 1:
+    start, count, step = _extent(slice(_whole(part.start), _whole(part.stop), step), size)
+    if count == size and step == 1:
         return view
-    return views.slice_dim(view, dim, start, stop, step)
+    return views.slice_dim(view, dim, start, start + count * step, step)
 
 
 def _advanced(part, view: Tensor, dim: int) -> list[Tensor]:
@@ -157,11 +252,11 @@ def check_range(index: Tensor, size: int, dim: int, error=IndexError, *, wraps: 
                 ) -> None:
     """An error when an index is not in -size..size - 1 (0..size - 1 unless it `wraps`); looks at
     the values now where their range is not known."""
-    if not index.numel():
+    if not index.spec.numel:
         return
     if realize.capturing is not None:
-        realize.capturing.checks.append((index, lambda x: check_range(
-            x, size, dim, error, wraps=wraps, text=text)))
+        realize.capturing.checks.append((index, partial(
+            check_range, size=size, dim=dim, error=error, wraps=wraps, text=text)))
     least = -size if wraps else 0
     bounds = value_range(index)
     if bounds is not None and least <= bounds[0] and bounds[1] < size:
@@ -190,22 +285,23 @@ def _adjacent(dims: list[int]) -> bool:
 
 def _linear(view: Tensor, advanced: list) -> tuple[list[int], tuple, Tensor]:
     """(the indexed dims, their indices' common shape, a vector of places in those dims as one)."""
+    sizes = view.spec.sizes
     dims = [d for d, t in enumerate(advanced) if t is not None]
-    shape = broadcast_indices([advanced[d] for d in dims])
+    several = len(dims) > 1
+    shape = (broadcast_indices([advanced[d] for d in dims]) if several
+             else advanced[dims[0]].spec.sizes)
     for d in dims:
-        check_range(advanced[d], view.shape[d], d)
+        check_range(advanced[d], sizes[d], d)
     linear = None
     for d in dims:
-        size = view.shape[d]
         index = advanced[d]
-        index = index if index.dtype is dt.int64 else index.to(dt.int64)
-        if len(dims) > 1:
-            index = (index < 0).to(dt.int64) * size + index
-            linear = index if linear is None else linear * size + index
-        else:
-            linear = index
-    linear = views.expand(linear, *shape) if tuple(linear.shape) != shape else linear
-    return dims, shape, linear if linear.ndim == 1 else views.reshape(linear, -1)
+        index = index if index.spec.dtype is dt.int64 else index.to(dt.int64)
+        if several:
+            index = (index < 0).to(dt.int64) * sizes[d] + index
+            index = index if linear is None else linear * sizes[d] + index
+        linear = index
+    linear = views.expand(linear, *shape) if linear.spec.sizes != shape else linear
+    return dims, shape, linear if len(shape) == 1 else views.reshape(linear, -1)
 
 
 def _first(view: Tensor, dims: list[int], rest: list[int]) -> Tensor:
@@ -231,7 +327,7 @@ def take(view: Tensor, advanced: list) -> Tensor:
         view = views.permute(view, [*dims, *rest])
         advanced = [advanced[d] for d in (*dims, *rest)]
         dims = list(range(len(dims)))
-    first, sizes = dims[0], view.spec.shape
+    first, sizes = dims[0], view.spec.sizes
     before, after = sizes[:first], sizes[dims[-1] + 1:]
     flat = view if len(dims) == 1 else views.reshape(
         view, *before, prod(sizes[d] for d in dims), *after)
@@ -298,13 +394,17 @@ def must_be_index(name: str, index, title: str = "") -> None:
 def select_rows(input: Tensor, d: int, index: Tensor) -> Tensor:
     """Rows of dim d (not negative) named by an index that was checked; negative ones count from
     the end."""
-    if index.dtype is not dt.int64:
+    if index.spec.dtype is not dt.int64:
         index = index.to(dt.int64)
     if not input.spec.contiguous:
         input = input.contiguous()
-    count = index.numel()
-    shape = (*input.shape[:d], count, *input.shape[d + 1:])
-    return apply("index_select", (input, index), (d,), spec=lambda: spec_of(input.dtype, shape))
+    spec = input.spec
+    rule = spec.views.get(("rows", d, index.spec))
+    if rule is None:
+        shape = (*spec.sizes[:d], index.numel(), *spec.sizes[d + 1:])
+        rule = spec.views["rows", d, index.spec] = rule_of(
+            "index_select", (input, index), (d,), (), lambda: spec_of(spec.dtype, shape))
+    return record_rule(rule, (input, index))
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1,
@@ -356,11 +456,13 @@ def _title(x: Tensor) -> str:
 # ── writing ───────────────────────────────────────────────────────────────────────────────────
 def setitem(x: Tensor, index, value) -> None:
     """x[index] = value."""
-    if _fills_mask(x, index, value):
-        x.masked_fill_(views.view(index, *index.shape, *(1,) * (x.ndim - index.ndim))
-                       if index.ndim < x.ndim else index, value)
-        return
-    view, advanced = basic(x, index)
+    view, advanced = _viewed(x, index), []
+    if view is None:
+        if _fills_mask(x, index, value):
+            x.masked_fill_(views.view(index, *index.shape, *(1,) * (x.ndim - index.ndim))
+                           if index.ndim < x.ndim else index, value)
+            return
+        view, advanced = basic(x, index)
     if not advanced:
         if isinstance(value, Tensor):
             if value.ndim > view.ndim:

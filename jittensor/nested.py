@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from array import array
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,15 @@ from .graph.dtypes import Default, DType
 from .numeric import check_fits
 from .tensor import Tensor
 
-_NUMBERS = {bool, int, float, complex}
+_WIDEST_FIRST = (complex, float, int, bool)
+_NUMBERS = set(_WIDEST_FIRST)
+# what Python itself packs as these dtypes: the types of the numbers
+_PACKED = {dt.float32: {float, int, bool}, dt.float64: {float, int, bool}, dt.int64: {int, bool}}
+NONE: frozenset = frozenset()
 
 
-def read(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
-    """The values as an array, and their dtype (found from them where None is given).
+def read(data: Any, dtype: DType | None) -> tuple[np.ndarray | array, tuple[int, ...], DType]:
+    """The values as a vector, their shape, and their dtype (found from them where None is given).
 
     Raises:
         ValueError: sequences of one depth have different lengths, a tensor has several elements,
@@ -31,17 +36,18 @@ def read(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
     """
     if isinstance(data, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
-    shape = _shape(data)
-    flat: list = []
-    dtypes: set = set()
-    kinds: set = set()
-    if 0 not in shape:
-        _collect(data, shape, 0, flat, kinds, dtypes)
+    flat, kinds, dtypes = data, None, ()
+    if data.__class__ in (list, tuple) and data:
+        kinds, shape = set(map(type, data)), (len(data),)
+    if kinds is None or not kinds <= _NUMBERS:
+        flat, kinds, dtypes, shape = [], set(), set(), _shape(data)
+        if 0 not in shape:
+            _collect(data, shape, 0, flat, kinds, dtypes)
     if dtype is None:
         dtype = _inferred(flat, kinds, dtypes)
     if dtypes:
         kinds = set(map(type, flat))
-    return _values(flat, kinds, dtype).reshape(shape), dtype
+    return _values(flat, kinds, dtype), shape, dtype
 
 
 def _shape(data: Any) -> tuple[int, ...]:
@@ -93,6 +99,8 @@ def _collect(data: Any, shape: tuple[int, ...], depth: int, flat: list, kinds: s
 
 def _inferred(flat: list, kinds: set[type], dtypes: set[DType]) -> DType:
     """The dtype that holds all the numbers; those of arrays have the arrays' dtypes."""
+    if not dtypes and kinds <= _NUMBERS:
+        return next((Default.of(kind) for kind in _WIDEST_FIRST if kind in kinds), Default.float_)
     found = dtypes | {Default.of(kind) for kind in kinds & _NUMBERS}
     if not kinds <= _NUMBERS:
         found |= {_dtype(v) for v in flat if type(v) not in _NUMBERS}
@@ -119,8 +127,13 @@ def _dtype(value: Any) -> DType:
     raise RuntimeError(f"Could not infer dtype of {module}{kind.__qualname__}")
 
 
-def _values(flat: list, kinds: set[type], dtype: DType) -> np.ndarray:
+def _values(flat: list, kinds: set[type], dtype: DType) -> np.ndarray | array:
     """The numbers as an array of a dtype."""
+    if kinds <= _PACKED.get(dtype, NONE):
+        try:
+            return array(dtype.cell._type_, flat)
+        except OverflowError:
+            pass                    # said below
     if dtype.category == dt.INT:
         whole = flat if kinds <= {int, bool} else [_integer(v, dtype) for v in flat]
         try:

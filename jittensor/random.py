@@ -12,7 +12,6 @@ import numpy as np
 
 from .creation import filled_out
 from .graph import dtypes as dt
-from .graph.arguments import taking_dtype
 from .graph.dtypes import Default, DType
 from .graph.node import spec_of
 from .graph.ops import OPS, _scalar_name
@@ -293,8 +292,6 @@ def _written(function):
 
 rand, randn, randint, randperm = map(_written, (rand, randn, randint, randperm))
 normal, bernoulli, multinomial = map(_written, (normal, bernoulli, multinomial))
-globals().update(taking_dtype(globals(), ("rand", "randn", "randint", "randperm", "normal",
-                                          "rand_like", "randn_like", "randint_like")))
 
 
 # ── masks from counters ───────────────────────────────────────────────────────────────────────

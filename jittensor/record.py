@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from ctypes import memmove
+
 from .autograd.graph import attach, updates
 from .autograd.inplace import check_inplace, rebase
 from .autograd.modes import modes
 from .config import config
-from .graph.node import RANGES, Node, Rule, Spec, Storage, blame, spec_of, user_frame
+from .graph.node import Node, Rule, Spec, Storage, blame, spec_of, user_frame
 from .graph.ops import OPS, Op
 from .graph.rules import cast_rule, elementwise_rule, fill_rule, reduce_rule
 from .graph.shapes import broadcast_shapes, expand_strides, may_overlap_itself, span
 from .kernels.compile import stats
+from .runtime import blocks, realize
 from .runtime.realize import PENDING, realize_all
 from .tensor import Tensor, empty_tensor
 
@@ -57,6 +60,27 @@ def source(x: Tensor):
     if storage.block is None:
         from .tensor import realize_storage
         realize_storage(storage)
+    return storage if storage.external is None else _seen(storage)
+
+
+COPIED = 4096       # bytes of memory seen from outside that are copied rather than read at once
+
+
+def _copied(storage: Storage) -> bool:
+    """Whether reads of memory that is seen from outside are reads of a copy, so that they may wait.
+    A step that is being captured has to name the memory itself."""
+    return storage.nbytes <= COPIED and realize.capturing is None
+
+
+def _seen(storage: Storage) -> Storage:
+    """What a read of memory that was seen from outside names."""
+    if not storage.external():
+        storage.external = None
+    elif _copied(storage):
+        copy = Storage(blocks.take(storage.nbytes), storage.nbytes)
+        blocks.settle()
+        memmove(copy.block.address, storage.block.address, storage.nbytes)
+        return copy
     return storage
 
 
@@ -74,7 +98,7 @@ def finish(out: Tensor, tensors) -> Tensor:
     """Runs an operation at once when it read memory that is seen from outside."""
     for x in tensors:
         external = x.storage.external
-        if external is not None:
+        if external is not None and not _copied(x.storage):
             if external():
                 realize_all()
                 return out
@@ -145,7 +169,9 @@ def cast(x: Tensor, dtype, strides=None) -> Tensor:
 
 def fill(spec: Spec, value) -> Tensor:
     """A tensor filled with a number."""
-    kind = scalar_type(value)
+    kind = value.__class__
+    if kind is not int and kind is not float:
+        kind = scalar_type(value)
     if kind is complex:
         out = empty_tensor(spec.shape, spec.dtype, spec.strides)
         out._memory()[...] = value
@@ -173,15 +199,20 @@ def reduce(name: str, x: Tensor, dims=None, keepdim: bool = False, dtype=None) -
 
 
 def apply(name: str, tensors: tuple, attrs: tuple = (), scalars: tuple = (), spec=None,
-          saved: tuple = ()) -> Tensor:
+) -> Tensor:
     """Records a composite or opaque operator whose result has `spec` (a function making it)."""
+    return record_rule(rule_of(name, tensors, attrs, scalars, spec), tensors, scalars)
+
+
+def rule_of(name: str, tensors: tuple, attrs: tuple, scalars: tuple, spec) -> Rule:
+    """The rule that `apply` records."""
     op = OPS[name]
-    key = (op, attrs, *[x.spec for x in tensors], *[type(s) for s in scalars])
+    key = (op, attrs, *[x.spec for x in tensors], *[s.__class__ for s in scalars])
     rule = RULES.get(key)
     if rule is None:
         slots = "".join("i" if isinstance(s, int) else "f" for s in scalars)
         rule = RULES[key] = Rule(op, tuple(x.spec for x in tensors), spec(), attrs, slots)
-    return record_rule(rule, tensors, scalars)
+    return rule
 
 
 def record_rule(rule: Rule, tensors: tuple, scalars: tuple = ()) -> Tensor:
@@ -225,13 +256,13 @@ def write(x: Tensor, op: Op, *operands) -> Tensor:
         pairs = iter(tensors)
         operands = tuple(next(pairs) if isinstance(o, Tensor) else o for o in operands)
         return write(x, op, *operands)
-    grads = modes.grad and x.spec.dtype.category >= 2 and (x._leaf or x._fn is not None or any(
-        t._leaf or t._fn is not None for t in tensors))
+    grads = modes.grad and x.spec.dtype.category >= 2 and (
+        x._leaf or x._fn is not None or _any_differentiable(tensors))
     before = rebase.before(x, op, operands) if grads else None
     if x._leaf and not modes.grad:
         updates.run = stats.realizes
     srcs, offsets = sources(tensors)
-    store(x, rule, srcs, offsets, tuple(scalars))
+    store(x.storage, x.spec, x.offset, rule, srcs, offsets, tuple(scalars))
     finish(x, tensors)
     free = getattr(x if x._base is None else x._base, "_free", None)
     if free is None:
@@ -241,6 +272,13 @@ def write(x: Tensor, op: Op, *operands) -> Tensor:
     if grads:
         rebase.after(x, op, before)
     return x
+
+
+def _any_differentiable(tensors: list[Tensor]) -> bool:
+    for x in tensors:
+        if x._leaf or x._fn is not None:
+            return True
+    return False
 
 
 def write_rule(spec: Spec, op: Op, operands) -> Rule:
@@ -276,17 +314,16 @@ def _check_cast(have, want) -> None:
                            f"type {_scalar_name(want)}")
 
 
-def store(x: Tensor, rule: Rule, srcs, offsets, scalars) -> None:
-    """Records the write of x's region: a new value of a storage never realized, or an update."""
-    storage = x.storage
-    if RANGES:
-        RANGES.pop(id(storage), None)
+def store(storage: Storage, spec: Spec, offset: int, rule: Rule, srcs, offsets, scalars,
+          origin=None) -> None:
+    """Records the write of a region: a new value of a storage never realized, or an update."""
+    storage.bounds = None
     node = _new(Node)
     node.rule, node.srcs, node.offsets, node.scalars = rule, srcs, offsets, scalars
-    node.origin = blame.origin or user_frame()
+    node.origin = origin or blame.origin or user_frame()
     node.index, node.storage = 0, storage
-    whole = (storage.block is None and x.offset == 0 and x.spec.dense
-             and x.spec.nbytes == storage.nbytes and min(x.spec.strides, default=1) > 0)
+    whole = (storage.block is None and offset == 0 and spec.dense
+             and spec.nbytes == storage.nbytes and min(spec.strides, default=1) > 0)
     if whole:
         node.rule = _unwritten(rule)
         node.base, node.out_offset = None, 0
@@ -295,7 +332,7 @@ def store(x: Tensor, rule: Rule, srcs, offsets, scalars) -> None:
             from .tensor import realize_storage
             realize_storage(storage)
         node.base = storage.node or storage
-        node.out_offset = x.offset
+        node.out_offset = offset
     storage.node = node
     PENDING.append(node)
     if storage.external is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from .config import config
 from .graph import dtypes as dt
 from .graph.node import UNTRACKED, Spec, Storage, spec_of
-from .graph.shapes import Size
+from .graph.shapes import Size, wrap_dim
 from .runtime import blocks
 from .runtime import realize as engine
 from .runtime.realize import realize_all
@@ -149,14 +149,12 @@ class Tensor:
         """The sizes, or the size of one dim."""
         if dim is None:
             return self.spec.shape
-        from .graph.shapes import wrap_dim
-        return self.spec.shape[wrap_dim(dim, self.spec.ndim, scalar_ok=False)]
+        return self.spec.sizes[wrap_dim(dim, self.spec.ndim, scalar_ok=False)]
 
     def stride(self, dim: int | None = None):
         """The strides in elements, or the stride of one dim."""
         if dim is None:
             return self.spec.strides
-        from .graph.shapes import wrap_dim
         return self.spec.strides[wrap_dim(dim, self.spec.ndim, scalar_ok=False)]
 
     def dim(self) -> int:
@@ -223,6 +221,17 @@ class Tensor:
         spec = self.spec
         return blocks.as_array(self.storage.block, self.offset, spec.dtype.numpy, spec.shape,
                                spec.strides)
+
+    def _cell(self) -> Any:
+        """The first element as C's variable over the same memory, for the engine's own short looks
+        (see `_array`); the dtype must have such a type."""
+        if engine.capturing is not None:
+            engine.capturing.look(self)
+        storage, dtype = self.storage, self.spec.dtype
+        if storage.node is not None or storage.block is None:
+            realize_storage(storage)
+        blocks.settle()
+        return dtype.cell.from_address(storage.block.address + self.offset * dtype.itemsize)
 
     def data_ptr(self) -> int:
         """The address of the first element. The memory counts as seen from outside."""

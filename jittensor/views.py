@@ -19,15 +19,34 @@ from .graph.shapes import (
 )
 from .tensor import Tensor, new_tensor
 
+_new = object.__new__
+
 
 def make_view(x: Tensor, spec: Spec, offset: int, label: str, back) -> Tensor:
     """A view with autograd: `back(grad)` brings a gradient of the view into x's shape."""
+    if not differentiable(x):
+        return plain_view(x, spec, offset)
     out = new_tensor(x.storage, spec, offset)
+    out._base = x if x._base is None else x._base
+    attach_view(out, x, label, back)
+    out._seen = x.storage.version
+    return out
+
+
+def differentiable(x: Tensor) -> bool:
+    """Whether what is made of x now is recorded for backward."""
+    return (x._leaf or x._fn is not None) and modes.grad
+
+
+def plain_view(x: Tensor, spec: Spec, offset: int) -> Tensor:
+    """A view of a tensor that is not differentiable now."""
+    out = _new(Tensor)
+    out.storage, out.spec, out.offset = x.storage, spec, offset
+    out._leaf = False
+    out._fn = out._grad = None
     out._base = x if x._base is None else x._base
     if not modes.grad:
         out._forbid = "no_grad"
-    elif x._leaf or x._fn is not None:
-        attach_view(out, x, label, back)
     elif spec.dtype.category >= 2:
         remember_view(out)
     out._seen = x.storage.version
@@ -298,6 +317,8 @@ def _scatter_overlapping(out: Tensor, grad: Tensor, part: Spec, offset: int) -> 
 
 
 def _part(input: Tensor, spec: Spec, offset: int, label: str) -> Tensor:
+    if not differentiable(input):
+        return plain_view(input, spec, offset)
     whole, start = input.spec, offset - input.offset
     return make_view(input, spec, offset, label,
                      lambda g: scatter_part(g, whole, spec, start))
@@ -339,7 +360,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d = wrap_dim(dim, spec.ndim)
     index = index.__index__()
-    size = spec.shape[d]
+    size = spec.sizes[d]
     if not -size <= index < size:
         raise IndexError(f"select(): index {index} out of range for tensor of size "
                          f"{list(spec.shape)} at dimension {d}")
@@ -355,10 +376,14 @@ def slice_dim(input: Tensor, dim: int, start: int, stop: int, step: int) -> Tens
     """Elements start..stop of a dim in steps; bounds already normalised."""
     spec = input.spec
     count = max(0, -(-(stop - start) // step))
-    shape, strides = list(spec.shape), list(spec.strides)
-    shape[dim], strides[dim] = count, strides[dim] * step
-    return _part(input, _spec(input, shape, strides),
-                 input.offset + (start * spec.strides[dim] if count else 0), "SliceBackward0")
+    key = ("slice", dim, count, step)
+    out = spec.views.get(key)
+    if out is None:
+        shape, strides = list(spec.shape), list(spec.strides)
+        shape[dim], strides[dim] = count, strides[dim] * step
+        out = spec.views[key] = _spec(input, shape, strides)
+    return _part(input, out, input.offset + (start * spec.strides[dim] if count else 0),
+                 "SliceBackward0")
 
 
 def narrow(input: Tensor, dim: int, start, length: int) -> Tensor:

@@ -164,6 +164,14 @@ def test_out_of_range_index_raises_when_recorded():
     assert x.tolist() == [1, 1, 1]
 
 
+def test_an_index_that_was_written_to_is_looked_at_again():
+    x, index = torch.ones(3), torch.tensor([0, 1])
+    assert x[index].tolist() == [1, 1]
+    index[0] = 3
+    with pytest.raises(IndexError, match="index 3 is out of bounds"):
+        x[index]
+
+
 def test_polynomials():
     """Each family at its known values."""
     x, n = torch.tensor([0.3, -0.7], dtype=torch.float64), torch.tensor([5.0, 2.0])

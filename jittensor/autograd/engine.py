@@ -79,25 +79,26 @@ def _place(edge: Any) -> tuple[int, int]:
 def _dependencies(edges: list, run: _Run) -> None:
     """How many gradients each target waits for, and which targets lead to a wanted one."""
     waiting = run.waiting
-    for edge in edges:
-        target = edge[0] if edge.__class__ is tuple else edge
-        waiting[id(target)] = waiting.get(id(target), 0) + 1
     nodes: list[GradNode] = []
-    seen: set[int] = set()
-    stack = [e[0] if e.__class__ is tuple else e for e in edges]
-    while stack:
-        node = stack.pop()
-        if id(node) in seen or isinstance(node, Tensor):
-            continue
-        seen.add(id(node))
-        nodes.append(node)
-        for edge in node.edges:
+    seen = 0                       # nodes whose edges have been counted
+    while True:
+        for edge in edges:
             if edge is None:
                 continue
             if edge.__class__ is tuple:
                 edge = edge[0]
-            waiting[id(edge)] = waiting.get(id(edge), 0) + 1
-            stack.append(edge)
+            key = id(edge)
+            count = waiting.get(key)
+            if count is not None:
+                waiting[key] = count + 1
+                continue
+            waiting[key] = 1
+            if not isinstance(edge, Tensor):
+                nodes.append(edge)
+        if seen == len(nodes):
+            break
+        edges = nodes[seen].edges
+        seen += 1
     if run.capture:
         _needed(nodes, run)
 
@@ -149,13 +150,10 @@ def _step(node: GradNode, run: _Run) -> None:
     return _pass_on(node, outs, run)
 
 
-def _pass_on(node: GradNode, outs: list, run: _Run) -> None:
-    outs = list(outs)
+def _pass_on(node: GradNode, outs: Sequence, run: _Run) -> None:
     for k, edge in enumerate(node.edges):
         if edge is not None:
-            grad, outs[k] = outs[k], None
-            _deliver(edge, grad, run)
-            del grad
+            _deliver(edge, outs[k], run)
 
 
 def _deliver(edge: Any, grad: Tensor | None, run: _Run) -> None:
@@ -170,8 +168,8 @@ def _deliver(edge: Any, grad: Tensor | None, run: _Run) -> None:
             slots = run.buffers[key] = [None] * (1 if isinstance(edge, Tensor) else edge.outputs)
         have = slots[number]
         slots[number] = grad if have is None else have + grad
-    run.waiting[key] -= 1
-    if not run.waiting[key]:
+    run.waiting[key] = left = run.waiting[key] - 1
+    if not left:
         if isinstance(edge, Tensor):
             run.leaves.append(edge)
         else:

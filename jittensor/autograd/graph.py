@@ -23,6 +23,7 @@ from .saved import Packed, pack_saved
 
 _sequence = itertools.count()
 _new = object.__new__
+_ref = weakref.ref
 
 
 # ── hooks ─────────────────────────────────────────────────────────────────────────────────────
@@ -186,15 +187,20 @@ class GradNode:
             raise RuntimeError(FREED)
         if self.op.kind == ELEMENTWISE:
             return self._elementwise(grad)
-        return [g if g is None or s is None else fit(g, s)
+        return [g if g is None or s is None or g.spec is s else fit(g, s)
                 for g, s in zip(self.op.backward(self, grad), self.specs, strict=True)]
 
     def _elementwise(self, grad: Tensor) -> list:
         op = self.op
         result = self.result() if self.outcome is not None else None
-        arguments = [self.saved(k) if x is not None else None
-                     for k, x in enumerate(self.operands)]
-        out = []
+        arguments, out = [], []
+        for k, x in enumerate(self.operands):
+            if isinstance(x, Tensor):
+                if x.storage.version != self.versions[k]:
+                    raise RuntimeError(modified(x, self, self.versions[k]))
+            elif x.__class__ is Packed:
+                x = x.unpack(self.edges[k])
+            arguments.append(x)
         for edge, spec, arg in zip(self.edges, self.specs, op.args, strict=True):
             if edge is None:
                 out.append(None)
@@ -205,7 +211,8 @@ class GradNode:
                     raise RuntimeError(f"derivative for aten::{op.name} is not implemented")
                 out.append(None)                # a step: its derivative is 0
                 continue
-            out.append(fit(gradient.call(grad, result, *arguments), spec))
+            found = gradient.call(grad, result, *arguments)
+            out.append(found if found is None or found.spec is spec else fit(found, spec))
         return out
 
     def release(self) -> None:
@@ -213,11 +220,14 @@ class GradNode:
         held, left = self.outcome is not None or (
             self.op is not None and self.op.name in _SAVING_NUMBERS), []
         for x in self.operands:
-            if isinstance(x, (Tensor, Packed)):
+            if x is not None and isinstance(x, _SAVED):
                 held, x = True, None
             left.append(x)
         if held:
-            self.freed, self.operands, self.outcome = True, tuple(left), None
+            self.freed, self.operands, self.outcome = True, left, None
+
+
+_SAVED = (Tensor, Packed)
 
 
 # operators whose Python scalar PyTorch wraps in a tensor, and so gives an edge
@@ -236,11 +246,12 @@ _CLASSES: dict[tuple, type] = {}
 
 def named(base: type, name: str) -> type:
     """The class of nodes like `base` that is called `name`."""
-    family = getattr(base, "_family", base)
-    found = _CLASSES.get((family, name))
+    found = _CLASSES.get((base, name))
     if found is None:
-        found = type(name, (family,), {"__slots__": (), "_family": family})
-        _CLASSES[family, name] = found
+        family = getattr(base, "_family", base)
+        found = _CLASSES.get((family, name)) or type(
+            name, (family,), {"__slots__": (), "_family": family})
+        _CLASSES[family, name] = _CLASSES[base, name] = found
     return found
 
 
@@ -353,12 +364,8 @@ def current(x: Tensor):
 _SAVES: dict[tuple, tuple] = {}
 
 
-def saves_of(op: Op, edges: tuple) -> tuple:
+def _saves_of(op: Op, edges: tuple) -> tuple:
     """(which operands to save, whether to save the result, the node's class)."""
-    key = (op, tuple([e is not None for e in edges]))
-    found = _SAVES.get(key)
-    if found is not None:
-        return found
     if op.kind != ELEMENTWISE:
         which, result = tuple(k in op.saves for k in range(len(edges))), "result" in op.saves
     else:
@@ -368,8 +375,7 @@ def saves_of(op: Op, edges: tuple) -> tuple:
                 names |= op.grads[arg].names
         which, result = tuple(arg in names for arg in op.args), "result" in names
     kind = None if op.name in _BY_OPERANDS else named(GradNode, op.grad_name)
-    found = _SAVES[key] = which, result, kind
-    return found
+    return which, result or None, kind
 
 
 class _Updates:
@@ -390,9 +396,8 @@ def attach(out: Tensor, op: Op, operands: tuple, attrs: tuple = ()) -> None:
         if updates.run == stats.realizes and realize.capturing is None:
             realize.realize_all()
         updates.run = -1
-    edges = tuple([edge_of(x) if isinstance(x, Tensor) else None for x in operands])
     node = out.storage.node
-    fn = make_node(op, operands, edges, attrs, node.origin if node is not None else user_frame())
+    fn = make_node(op, operands, attrs, node.origin if node is not None else user_frame())
     if fn.outcome:
         fn.outcome = (new_tensor(out.storage, out.spec, out.offset), out.storage.version)
     if modes.pack is not None:
@@ -400,27 +405,42 @@ def attach(out: Tensor, op: Op, operands: tuple, attrs: tuple = ()) -> None:
     out._fn = fn
 
 
-def make_node(op: Op, operands: tuple, edges: tuple, attrs: tuple, origin: Any) -> GradNode:
+def make_node(op: Op, operands: tuple, attrs: tuple, origin: Any) -> GradNode:
     """The node of op(operands); its `outcome` is True when the result is to be saved."""
-    which, result, kind = (_SAVES.get((op, tuple([e is not None for e in edges])))
-                           or saves_of(op, edges))
+    edges, specs, versions, key = [], [], [], [op]
+    for x in operands:
+        if isinstance(x, Tensor):
+            storage = x.storage
+            if x._base is not None and getattr(x, "_seen", None) != storage.version:
+                renew(x)
+            edge = x._fn
+            if edge is None:
+                edge = x if x._leaf else None
+            elif edge.outputs != 1:
+                edge = edge, x._output
+            edges.append(edge)
+            specs.append(x.spec)
+            versions.append(storage.version)
+            key.append(edge is not None)
+        else:
+            edges.append(None)
+            specs.append(None)
+            versions.append(0)
+            key.append(False)
+    key = tuple(key)
+    saves = _SAVES.get(key)
+    if saves is None:
+        saves = _SAVES[key] = _saves_of(op, edges)
+    which, result, kind = saves
     if kind is None:
-        kind = named(GradNode, _BY_OPERANDS[op.name]([isinstance(x, Tensor) for x in operands]))
+        kind = named(GradNode, _BY_OPERANDS[op.name]([s is not None for s in specs]))
     fn = _new(kind)
     fn.sequence = next(_sequence)
-    fn.freed, fn.outputs, fn.extra, fn.outcome = False, 1, None, result or None
-    fn.op, fn.attrs, fn.origin, fn.edges = op, attrs, origin, edges
-    specs, kept, versions = [], [], []
-    for x, keep in zip(operands, which, strict=True):
-        if isinstance(x, Tensor):
-            specs.append(x.spec)
-            kept.append(x if keep else None)
-            versions.append(x.storage.version)
-        else:
-            specs.append(None)
-            kept.append(x)
-            versions.append(0)
-    fn.specs, fn.operands, fn.versions = specs, kept, versions
+    fn.freed, fn.outputs, fn.extra, fn.outcome = False, 1, None, result
+    fn.op, fn.attrs, fn.origin, fn.edges = op, attrs, origin, tuple(edges)
+    fn.specs, fn.versions = specs, versions
+    fn.operands = [x if keep or s is None else None
+                   for x, keep, s in zip(operands, which, specs, strict=True)]
     if UNTRACKED in versions:
         check_saved(fn.operands)
     if anomaly.enabled:
@@ -430,8 +450,10 @@ def make_node(op: Op, operands: tuple, edges: tuple, attrs: tuple, origin: Any) 
 
 def relabel(out: Any, name: str) -> Any:
     """A result whose node has another name: PyTorch has one operation where there were several."""
-    if isinstance(out, Tensor) and out._fn is not None:
-        out._fn.label = name
+    if isinstance(out, Tensor):
+        fn = out._fn
+        if fn is not None:
+            fn.__class__ = named(fn.__class__, name)
     return out
 
 
@@ -507,11 +529,12 @@ def fit(grad: Tensor, spec) -> Tensor | None:
 def remember_view(view: Tensor) -> None:
     """Notes a view of a tensor that needs no gradient: a write may make it need one."""
     base = view._base
-    views = getattr(base, "_views", None)
-    if views is None:
-        base._views = [weakref.ref(view)]
+    try:
+        views = base._views
+    except AttributeError:
+        base._views = [_ref(view)]
         return
-    views.append(weakref.ref(view))
+    views.append(_ref(view))
     count = len(views)
     if count >= 32 and not count & (count - 1):
         views[:] = [r for r in views if r() is not None]

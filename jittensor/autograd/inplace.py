@@ -90,12 +90,11 @@ class rebase:  # noqa: N801
         """The node of the write, with operands as they are before it."""
         if x._base is not None:
             check_forbidden(x)
-        edges = tuple([edge_of(o) if isinstance(o, Tensor) else None for o in operands])
-        fn = make_node(op, operands, edges, (), user_frame())
+        fn = make_node(op, operands, (), user_frame())
         if any(isinstance(o, Tensor) and o.storage is x.storage for o in fn.operands):
             fn.operands = tuple([
                 _former(o, e) if isinstance(o, Tensor) and o.storage is x.storage else o
-                for o, e in zip(fn.operands, edges, strict=True)])
+                for o, e in zip(fn.operands, fn.edges, strict=True)])
             fn.versions = tuple([o.storage.version if isinstance(o, Tensor) else 0
                                  for o in fn.operands])
         return fn

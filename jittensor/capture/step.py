@@ -20,7 +20,7 @@ from typing import Any
 from ..autograd.modes import modes
 from ..config import config
 from ..graph.dtypes import Default
-from ..graph.node import RANGES, Node, Storage, user_frame, where
+from ..graph.node import Node, Storage, user_frame, where
 from ..kernels.compile import stats
 from ..runtime import bind, blocks, realize
 from ..tensor import Tensor, new_tensor
@@ -471,7 +471,7 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
                      wait=any([s.external is not None for s in used]))
     for storage in replay.updated:
         storage.version += 1
-        RANGES.pop(id(storage), None)       # what was known of its values
+        storage.bounds = None               # what was known of its values
     return _finish(replay, outputs)
 
 

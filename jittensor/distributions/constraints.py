@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..bounds import value_range
+from ..graph.dtypes import INT
+from ..runtime import realize
 from ..tensor import Tensor
 
 __all__ = ["Constraint", "boolean", "cat", "corr_cholesky", "dependent", "dependent_property",
@@ -24,6 +27,10 @@ class Constraint:
     def check(self, value: Tensor) -> Tensor:
         """A bool tensor: which values belong to the set."""
         raise NotImplementedError
+
+    def holds(self, value: Tensor) -> bool:
+        """Whether all values belong to the set."""
+        return bool(self.check(value).all())
 
     def __repr__(self) -> str:
         bounds = ", ".join(f"{k}={v}" for k, v in self.__dict__.items())
@@ -175,6 +182,14 @@ class _IntegerInterval(_Interval):
 
     def check(self, value):
         return (value % 1 == 0) & (value >= self.lower_bound) & (value <= self.upper_bound)
+
+    def holds(self, value):
+        if value.dtype.category == INT and isinstance(self.lower_bound, int) and isinstance(
+                self.upper_bound, int) and realize.capturing is None:
+            bounds = value_range(value)      # often known: nothing has to run
+            if bounds and self.lower_bound <= bounds[0] and bounds[1] <= self.upper_bound:
+                return True
+        return super().holds(value)
 
 
 class _Simplex(Constraint):

@@ -41,7 +41,7 @@ class Distribution:
                     getattr(type(self), name), lazy_property):
                 continue
             value = getattr(self, name)
-            if not bool(constraint.check(value).all()):
+            if not constraint.holds(value):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape "
                     f"{tuple(value.shape)}) of distribution {self!r} to satisfy the constraint "
@@ -185,7 +185,7 @@ class Distribution:
                           "off validation.", stacklevel=3)
             return
         with no_grad():
-            if not bool(support.check(value).all()):
+            if not support.holds(value):
                 raise ValueError(
                     f"Expected value argument ({type(value).__name__} of shape "
                     f"{tuple(value.shape)}) to be within the support ({support!r}) of the "

@@ -7,6 +7,7 @@ import functools
 
 from .. import views as _views
 from ..autograd.graph import relabel
+from ..tensor import Tensor
 from . import (
     activations,
     arithmetic,
@@ -59,7 +60,7 @@ def _public() -> dict:
 
 # PyTorch's names of what is put together from other operations here
 RESULT_NAMES = {
-    "stack": "StackBackward0", "triu": "TriuBackward0", "tril": "TrilBackward0",
+    "triu": "TriuBackward0", "tril": "TrilBackward0",
     "flip": "FlipBackward0", "repeat": "RepeatBackward0", "unbind": "UnbindBackward0",
     "split": "SplitBackward0", "chunk": "SplitBackward0", "bmm": "BmmBackward0",
     "mv": "MvBackward0", "dot": "DotBackward0", "addmm": "AddmmBackward0",
@@ -75,6 +76,8 @@ def _named(function, name: str):
     @functools.wraps(function)
     def call(*args, **kwargs):
         out = function(*args, **kwargs)
+        if isinstance(out, Tensor) and out._fn is None:
+            return out
         for k, x in enumerate(out if isinstance(out, tuple) else (out,)):
             if not args or x is not args[0]:
                 relabel(x, name)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from .. import views
 from ..graph import dtypes as dt
+from ..graph.ops import OPS
 from ..graph.shapes import broadcast_shapes, wrap_dim
+from ..record import elementwise as record
+from ..record import reduce
 from ..tensor import Tensor
 from .products import matmul, matmul_2d
 from .rows import into, title
@@ -23,18 +26,24 @@ def _same_dtype(name: str, a: Tensor, b: Tensor) -> None:
                            f"{title(a)} and {title(b)}")
 
 
+def _check_vectors(a: Tensor, b: Tensor) -> None:
+    """PyTorch's errors for operands of `dot`."""
+    if a.ndim != 1 or b.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors")
+    _same_dtype("dot", a, b)
+    if a.shape != b.shape:
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{a.numel()}] and src "
+                           f"[{b.numel()}] to have the same number of elements, but got "
+                           f"{a.numel()} and {b.numel()} elements respectively")
+
+
 # ── vectors ───────────────────────────────────────────────────────────────────────────────────
 def dot(input, tensor, *, out: Tensor | None = None) -> Tensor:
     """The sum of the products of two vectors' elements."""
-    if input.ndim != 1 or tensor.ndim != 1:
-        raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
-    _same_dtype("dot", input, tensor)
-    if input.shape != tensor.shape:
-        raise RuntimeError("inconsistent tensor size, expected tensor "
-                           f"[{input.numel()}] and src [{tensor.numel()}] to have the same number "
-                           f"of elements, but got {input.numel()} and {tensor.numel()} elements "
-                           "respectively")
-    return into(out, (input * tensor).sum(dtype=input.dtype))
+    if input.spec.ndim != 1 or input.spec is not tensor.spec:
+        _check_vectors(input, tensor)
+    result = reduce("sum", record(OPS["mul"], input, tensor), None, False, input.spec.dtype)
+    return result if out is None else into(out, result)
 
 
 def vdot(input, other, *, out: Tensor | None = None) -> Tensor:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 
 from .. import views
+from ..autograd.graph import attach
+from ..autograd.modes import modes
 from ..creation import zeros
 from ..graph import dtypes as dt
-from ..graph.node import Storage, spec_of
-from ..graph.ops import OPS
+from ..graph.node import Storage, spec_of, user_frame
+from ..graph.ops import OPS, Op
 from ..graph.shapes import contiguous_strides, wrap_dim
-from ..record import cast, finish, sources, store, write_rule
+from ..record import cast, finish, source, store, write_rule
 from ..tensor import Tensor, new_tensor
 from .rows import into, title
-from .rules import gradient_rule, with_gradient
+from .rules import gradient_rule
 
 
 def _tensors(tensors, name: str) -> list[Tensor]:
@@ -59,24 +61,35 @@ def cat(tensors, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     tensor([1., 1., 0.])
     """
     parts = _tensors(tensors, "cat")
-    key = (dim, *[x.spec for x in parts])
+    key = (dim, dim.__class__, *[x.spec for x in parts])
     layout = _LAYOUTS.get(key)
     if layout is None:
         layout = _LAYOUTS[key] = _layout(parts, dim)
-    d, spec, places = layout
-
-    def compute() -> Tensor:
-        whole = new_tensor(Storage(None, spec.nbytes), spec)
-        for k, region, offset, rule in places:
-            x = parts[k]
-            store(new_tensor(whole.storage, region, offset), rule, *sources((x,)), ())
-            finish(whole, (x,))
-        return whole
-
-    return into(out, with_gradient(_CAT, compute, tuple(parts), (d,)))
+    result = _joined(_CAT, parts, layout)
+    return result if out is None else into(out, result)
 
 
 _LAYOUTS: dict[tuple, tuple] = {}
+
+
+def _joined(op: Op, parts: list[Tensor], layout: tuple) -> Tensor:
+    """The tensors written to their regions of a new one."""
+    d, spec, places = layout
+    storage = Storage(None, spec.nbytes)
+    whole, origin = new_tensor(storage, spec), user_frame()
+    for k, region, offset, rule in places:
+        x = parts[k]
+        held = x.storage
+        store(storage, region, offset, rule, (held.node or source(x),),
+              (x.offset,) if x.offset else None, (), origin)
+        if held.external is not None:
+            finish(whole, (x,))
+    if modes.grad:
+        for x in parts:
+            if x._leaf or x._fn is not None:
+                attach(whole, op, tuple(parts), (d,))
+                break
+    return whole
 
 
 def _layout(parts: list[Tensor], dim: int) -> tuple:
@@ -129,15 +142,39 @@ concat = concatenate = cat
 def stack(tensors, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """Tensors of one shape as the slices of a new dim."""
     parts = _tensors(tensors, "stack")
+    key = ("stack", dim, dim.__class__, *[x.spec for x in parts])
+    layout = _LAYOUTS.get(key)
+    if layout is None:
+        layout = _LAYOUTS[key] = _stacked_layout(parts, dim)
+    result = _joined(_STACK, parts, layout)
+    return result if out is None else into(out, result)
+
+
+def _stack_backward(node, grad):
+    (d,) = node.attrs
+    return [None if edge is None else views.select(grad, d, k)
+            for k, edge in enumerate(node.edges)]
+
+
+_STACK = gradient_rule("stack", _stack_backward)
+
+
+def _stacked_layout(parts: list[Tensor], dim: int) -> tuple:
+    """`_layout` of slices of a new dim; PyTorch's errors."""
     if not parts:
         raise RuntimeError("stack expects a non-empty TensorList")
-    d = wrap_dim(dim, parts[0].ndim + 1)
+    shape = parts[0].spec.sizes
+    d = wrap_dim(dim, len(shape) + 1)
     for k, x in enumerate(parts):
-        if x.shape != parts[0].shape:
-            raise RuntimeError("stack expects each tensor to be equal size, but got "
-                               f"{list(parts[0].shape)} at entry 0 and {list(x.shape)} at entry "
-                               f"{k}")
-    return cat([views.unsqueeze(x, d) for x in parts], d, out=out)
+        if x.spec.sizes != shape:
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} "
+                               f"at entry 0 and {list(x.shape)} at entry {k}")
+    dtype = dt.result_type([x.dtype for x in parts], [], [])
+    spec = spec_of(dtype, (*shape[:d], len(parts), *shape[d:]))
+    region = spec_of(dtype, shape, spec.strides[:d] + spec.strides[d + 1:])
+    places = [(k, region, k * spec.strides[d], write_rule(region, OPS["cast"], (x,)))
+              for k, x in enumerate(parts)] if region.numel else []
+    return d, spec, places
 
 
 def atleast_1d(*tensors):

@@ -8,8 +8,8 @@ from ..config import config
 from ..creation import zeros
 from ..graph import dtypes as dt
 from ..graph.dtypes import DType
-from ..graph.node import spec_of
-from ..record import apply
+from ..graph.node import Rule, spec_of
+from ..record import apply, record_rule, rule_of
 from ..runtime import realize
 from ..tensor import Tensor
 from .rows import title
@@ -76,6 +76,22 @@ def _rows_of(weight: Tensor, index: Tensor) -> Tensor:
 def nll_loss(input, target, weight=None, reduction: str = "mean",
              ignore_index: int = -100) -> Tensor:
     """-input[i, target[i]] for log-probabilities [N, C], [C] or [N, C, d...] and class indices."""
+    asked = input.spec, target.spec, reduction, ignore_index, ignore_index.__class__
+    known = _KNOWN.get(asked) if weight is None else None
+    if known is None:
+        return _nll_loss(input, target, weight, reduction, ignore_index, asked)
+    rule, places, classes = known
+    _check_targets(target, classes, ignore_index)
+    return record_rule(rule, (input, target, places))
+
+
+# losses that were asked for before, by the operands' specs: (rule, the classes' numbers, how many)
+_KNOWN: dict[tuple, tuple] = {}
+
+
+def _nll_loss(input: Tensor, target: Tensor, weight: Tensor | None, reduction: str,
+              ignore_index: int, asked: tuple) -> Tensor:
+    """`nll_loss`, its arguments checked; noted as `asked` where it is one operation."""
     if input.ndim == 0 or input.ndim == 1 and target.ndim > 0:
         raise ValueError(f"Expected 0D target for 1D input, but got {target.ndim}D")
     if input.ndim >= 2 and (target.ndim != input.ndim - 1 or tuple(target.shape) != (
@@ -102,8 +118,12 @@ def nll_loss(input, target, weight=None, reduction: str = "mean",
     _check_targets(target, classes, ignore_index)
     places = _places(classes, target.dtype)
     kind = reduction if weight is None else "none"
-    losses = nll(last, target, places, kind, ignore_index)
+    operands = (last, target, places)
+    rule = _nll_rule(operands, kind, ignore_index)
+    losses = record_rule(rule, operands)
     if weight is None:
+        if last is input:
+            _KNOWN[asked] = rule, places, classes
         return losses
     safe = target.clamp(0, classes - 1)
     scale = weight[safe.to(dt.int64)] * (target != ignore_index)
@@ -115,13 +135,18 @@ def nll_loss(input, target, weight=None, reduction: str = "mean",
 
 def nll(last, target, places, reduction: str, ignore_index: int) -> Tensor:
     """The loss of class indices over the last dim."""
-    shape = tuple(target.shape) if reduction == "none" else ()
-    return apply("nll_loss", (last, target, places), (reduction, int(ignore_index)),
-                 spec=lambda: spec_of(last.dtype, shape))
+    operands = (last, target, places)
+    return record_rule(_nll_rule(operands, reduction, ignore_index), operands)
+
+
+def _nll_rule(operands: tuple, reduction: str, ignore_index: int) -> Rule:
+    last, target, _ = operands
+    return rule_of("nll_loss", operands, (reduction, int(ignore_index)), (), lambda: spec_of(
+        last.dtype, target.shape if reduction == "none" else ()))
 
 
 def _check_targets(target: Tensor, classes: int, ignore_index: int) -> None:
-    if not target.numel():
+    if not target.spec.numel:
         return
     if realize.capturing is not None:
         realize.capturing.checks.append(

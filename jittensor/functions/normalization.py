@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from ..graph.arguments import dtype_of
-from ..graph.node import spec_of
+from ..graph.node import Rule, spec_of
 from ..graph.ops import OPS
 from ..graph.shapes import wrap_dim
-from ..record import apply
+from ..record import apply, record_rule, rule_of
 from ..record import elementwise as record
 from ..tensor import Tensor
 from .rows import into, title
 
 
 def _softmax_like(name: str, input: Tensor, dim: int, dtype) -> Tensor:
+    asked = name, input.spec, dim, dim.__class__, dtype
+    rule = _RULES.get(asked)
+    if rule is not None:
+        return record_rule(rule, (input,))
     if dtype is not None:
         input = input.to(dtype_of(dtype, name))
     d = wrap_dim(dim, input.ndim)
@@ -24,17 +28,25 @@ def _softmax_like(name: str, input: Tensor, dim: int, dtype) -> Tensor:
     want = input.dtype
     if not input.numel():
         return input.clone()
-    return apply(name, (input,), (d, want), spec=lambda: spec_of(want, input.shape))
+    rule = rule_of(name, (input,), (d, want), (), lambda: spec_of(want, input.shape))
+    if asked[1] is input.spec:
+        _RULES[asked] = rule
+    return record_rule(rule, (input,))
+
+
+_RULES: dict[tuple, Rule] = {}     # of softmaxes, by what they are asked for
 
 
 def softmax(input, dim: int, dtype=None, *, out=None) -> Tensor:
     """exp(x) / sum(exp(x)) over a dim."""
-    return into(out, _softmax_like("softmax", input, dim, dtype))
+    result = _softmax_like("softmax", input, dim, dtype)
+    return result if out is None else into(out, result)
 
 
 def log_softmax(input, dim: int, dtype=None, *, out=None) -> Tensor:
     """log(softmax(x)) over a dim."""
-    return into(out, _softmax_like("log_softmax", input, dim, dtype))
+    result = _softmax_like("log_softmax", input, dim, dtype)
+    return result if out is None else into(out, result)
 
 
 def check_parameters(input: Tensor, *parameters: Tensor | None) -> None:

@@ -76,7 +76,7 @@ def with_out(function: Callable, name: str) -> Callable:
             named = _renamed(named, name)
         if out is None:
             try:
-                return function(*args, **named)
+                return function(*args, **named) if named else function(*args)
             except Exception:
                 wrong = misfit(function, name, args, named)
                 if wrong is None:

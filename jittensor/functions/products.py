@@ -127,11 +127,14 @@ def linear(input, weight, bias=None) -> Tensor:
         return out
     if not isinstance(bias, Tensor):
         must_be_tensor("linear", "bias", bias, 3)
-    if bias.dtype is not out.dtype:
+    if bias.spec.dtype is not out.spec.dtype:
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {title(bias)} and "
                            f"{title(out)}")
-    out = record(OPS["add"], out, bias)
-    return relabel(out, "AddmmBackward0") if input.ndim == 2 else out
+    out = record(_ADD, out, bias)
+    return relabel(out, "AddmmBackward0") if input.spec.ndim == 2 else out
+
+
+_ADD = OPS["add"]
 
 
 _LINEAR: dict[tuple, Rule] = {}

@@ -28,9 +28,12 @@ def into(out: Tensor | None, result: Tensor) -> Tensor:
     return out
 
 
+OPERANDS = (Tensor, bool, int, float, complex)
+
+
 def operand(value, op: Op, arg: str):
     """A tensor or number as an operand; TypeError for anything else."""
-    if isinstance(value, Tensor) or isinstance(value, (bool, int, float, complex)):
+    if isinstance(value, OPERANDS):
         return value
     if hasattr(value, "item") and hasattr(value, "dtype"):
         return value.item() if getattr(value, "ndim", 0) == 0 else as_tensor(value)
@@ -59,46 +62,59 @@ TENSORS_ONLY = {"atan2", "fmax", "fmin", "maximum", "minimum", "logical_and", "l
 COMPOSED: dict[str, Callable[..., Tensor]] = {}
 
 
+def _given(op: Op, values: tuple, named: dict) -> list:
+    """The operands of a row, with named and default ones in their places."""
+    values, args = list(values), op.args
+    for arg in args[len(values):]:
+        if arg in named:
+            values.append(named.pop(arg))
+        elif arg == args[0] and "input" in named:
+            values.append(named.pop("input"))
+        elif arg in op.defaults:
+            values.append(op.defaults[arg])
+        else:
+            required = len(args) - len(op.defaults)
+            raise TypeError(f"{op.name}() missing {required - len(values)} required positional "
+                            f"arguments: \"{arg}\"")
+    if named:
+        raise TypeError(f"{op.name}() got an unexpected keyword argument "
+                        f"'{next(iter(named))}'")
+    if len(values) > len(args):
+        raise TypeError(f"{op.name}() takes {len(args)} positional arguments but "
+                        f"{len(values)} were given")
+    return values
+
+
 def from_row(op: Op):
     """The public function of an elementwise row."""
-    args, defaults = op.args, op.defaults
-    required = len(args) - len(defaults)
+    args, count = op.args, len(op.args)
     scalar_first, tensors_only = op.name in SCALAR_FIRST, op.name in TENSORS_ONLY
 
     def function(*values, out=None, **named):
-        values = list(values)
-        for arg in args[len(values):]:
-            if arg in named:
-                values.append(named.pop(arg))
-            elif arg == args[0] and "input" in named:
-                values.append(named.pop("input"))
-            elif arg in defaults:
-                values.append(defaults[arg])
-            else:
-                raise TypeError(f"{op.name}() missing {required - len(values)} required positional "
-                                f"arguments: \"{arg}\"")
-        if named:
-            raise TypeError(f"{op.name}() got an unexpected keyword argument "
-                            f"'{next(iter(named))}'")
-        if len(values) > len(args):
-            raise TypeError(f"{op.name}() takes {len(args)} positional arguments but "
-                            f"{len(values)} were given")
-        checked = [operand(v, op, a) for v, a in zip(values, args, strict=True)]
-        if not isinstance(checked[0], Tensor) and not (scalar_first and any(
-                isinstance(v, Tensor) for v in checked)):
+        if named or len(values) != count:
+            values = _given(op, values, named)
+        for value in values:
+            if not isinstance(value, OPERANDS):
+                values = [operand(v, op, a) for v, a in zip(values, args, strict=True)]
+                break
+        if not isinstance(values[0], Tensor) and not (scalar_first and any(
+                isinstance(v, Tensor) for v in values)):
             raise TypeError(f"{op.name}(): argument '{args[0]}' (position 1) must be Tensor, not "
                             f"{type(values[0]).__name__}")
-        if tensors_only and not isinstance(checked[1], Tensor):
+        if tensors_only and not isinstance(values[1], Tensor):
             raise TypeError(f"{op.name}(): argument '{args[1]}' (position 2) must be Tensor, not "
                             f"{type(values[1]).__name__}")
         try:
-            return into(out, record(op, *checked))
+            result = record(op, *values)
         except NotImplementedError:
             composed = COMPOSED.get(op.name)
             if composed is None or not any(
-                    isinstance(v, Tensor) and v.dtype.is_complex for v in checked):
+                    isinstance(v, Tensor) and v.dtype.is_complex for v in values):
                 raise
-        return into(out, composed(*checked))
+            result = None
+        if result is None:
+            result = composed(*values)
+        return result if out is None else into(out, result)
 
     function.__name__ = function.__qualname__ = op.public[0] if op.public else op.name
     function.__doc__ = (f"Elementwise: `{op.formula}`."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import ml_dtypes
 import numpy as np
 
@@ -9,15 +11,17 @@ BOOL, INT, FLOAT, COMPLEX = 0, 1, 2, 3
 
 
 class DType:
-    """An element type. `code` is its short name in generated kernels (`f32`, `i64`, `b8`)."""
+    """An element type. `code` is its short name in generated kernels (`f32`, `i64`, `b8`); `cell`
+    is C's type of an element, where C has it."""
 
     __slots__ = (
         "name", "code", "category", "itemsize", "numpy", "compute", "is_floating_point",
-        "is_complex", "is_signed", "rank",
+        "is_complex", "is_signed", "rank", "cell",
     )
 
-    def __init__(self, name: str, code: str, category: int, numpy_type, rank: int):
+    def __init__(self, name: str, code: str, category: int, numpy_type, rank: int, cell=None):
         self.name, self.code, self.category, self.rank = name, code, category, rank
+        self.cell = cell
         self.numpy = np.dtype(numpy_type)
         self.itemsize = self.numpy.itemsize
         self.is_floating_point = category == FLOAT
@@ -44,16 +48,16 @@ def _by_name(name: str) -> DType:
     return BY_NAME[name]
 
 
-bool_ = DType("bool", "b8", BOOL, np.bool_, 0)
-uint8 = DType("uint8", "u8", INT, np.uint8, 1)
-int8 = DType("int8", "i8", INT, np.int8, 2)
-int16 = DType("int16", "i16", INT, np.int16, 3)
-int32 = DType("int32", "i32", INT, np.int32, 4)
-int64 = DType("int64", "i64", INT, np.int64, 5)
+bool_ = DType("bool", "b8", BOOL, np.bool_, 0, ctypes.c_bool)
+uint8 = DType("uint8", "u8", INT, np.uint8, 1, ctypes.c_uint8)
+int8 = DType("int8", "i8", INT, np.int8, 2, ctypes.c_int8)
+int16 = DType("int16", "i16", INT, np.int16, 3, ctypes.c_int16)
+int32 = DType("int32", "i32", INT, np.int32, 4, ctypes.c_int32)
+int64 = DType("int64", "i64", INT, np.int64, 5, ctypes.c_int64)
 float16 = DType("float16", "f16", FLOAT, np.float16, 6)
 bfloat16 = DType("bfloat16", "bf16", FLOAT, ml_dtypes.bfloat16, 7)
-float32 = DType("float32", "f32", FLOAT, np.float32, 8)
-float64 = DType("float64", "f64", FLOAT, np.float64, 9)
+float32 = DType("float32", "f32", FLOAT, np.float32, 8, ctypes.c_float)
+float64 = DType("float64", "f64", FLOAT, np.float64, 9, ctypes.c_double)
 complex64 = DType("complex64", "c64", COMPLEX, np.complex64, 10)
 complex128 = DType("complex128", "c128", COMPLEX, np.complex128, 11)
 float16.compute = bfloat16.compute = float32

@@ -19,13 +19,15 @@ from .shapes import Ints, Size, contiguous_strides, is_contiguous, is_dense
 
 
 class Spec:
-    """dtype, shape, strides (in elements) and device of a view; interned by `spec_of`."""
+    """dtype, shape, strides (in elements) and device of a view; interned by `spec_of`. `sizes` is
+    the shape as a plain tuple, whose items are looked at faster."""
 
-    __slots__ = ("dtype", "shape", "strides", "device", "numel", "nbytes", "ndim", "contiguous",
-                 "dense", "views")
+    __slots__ = ("dtype", "shape", "sizes", "strides", "device", "numel", "nbytes", "ndim",
+                 "contiguous", "dense", "views")
 
     def __init__(self, dtype: DType, shape: Size, strides: Ints, device: str):
         self.dtype, self.shape, self.strides, self.device = dtype, shape, strides, device
+        self.sizes = tuple(shape)
         self.numel = shape.numel()
         self.nbytes = self.numel * dtype.itemsize     # of the elements, were they dense
         self.ndim = len(shape)
@@ -37,7 +39,7 @@ class Spec:
         return f"{self.dtype.name}{list(self.shape)}:{list(self.strides)}"
 
 
-_SPECS: dict[tuple, Spec] = {}
+_SPECS: dict[tuple, Spec] = {}      # row-major ones also with None for their strides
 
 
 MOST_BYTES = 1 << 47       # what a process can address
@@ -50,16 +52,16 @@ def spec_of(dtype: DType, shape: Ints, strides: Ints | None = None, device: str 
         RuntimeError: no memory could hold row-major elements of that shape.
     """
     shape = tuple(shape)
-    whole = strides is None
+    spec = _SPECS.get((dtype, shape, strides, device))
+    if spec is not None:
+        return spec
     if strides is None:
-        strides = contiguous_strides(shape)
-    key = (dtype, shape, strides, device)
-    spec = _SPECS.get(key)
-    if spec is None:
-        if whole and math.prod(shape) * dtype.itemsize > MOST_BYTES:
+        if math.prod(shape) * dtype.itemsize > MOST_BYTES:
             raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
-        spec = _SPECS.setdefault(key, Spec(dtype, Size(shape), tuple(strides), device))
-    return spec
+        spec = spec_of(dtype, shape, contiguous_strides(shape), device)
+        return _SPECS.setdefault((dtype, shape, None, device), spec)
+    return _SPECS.setdefault((dtype, shape, strides, device),
+                             Spec(dtype, Size(shape), tuple(strides), device))
 
 
 class Rule:
@@ -114,10 +116,11 @@ class Storage:
     """Bytes on a device: a realized `block`, or the pending `node` that will fill it.
 
     Both may be set: then the block holds the last realized version and the node's write is
-    pending on it. `version` counts in-place writes as PyTorch's `_version` does.
+    pending on it. `version` counts in-place writes as PyTorch's `_version` does. `bounds` is what
+    is known of its values (see `bounds`); writes forget it.
     """
 
-    __slots__ = ("block", "node", "nbytes", "version", "external", "device", "error",
+    __slots__ = ("block", "node", "nbytes", "version", "external", "device", "bounds", "error",
                  "__weakref__")
 
     def __init__(self, block: Any = None, nbytes: int = 0, device: str = "cpu"):
@@ -126,10 +129,9 @@ class Storage:
         self.nbytes = nbytes
         self.version = 0 if not INFERENCE or get_ident() not in INFERENCE else UNTRACKED
         self.external = None  # callable that says whether memory is seen from outside
+        self.bounds = None
         self.device = device
 
-
-RANGES: dict[int, tuple] = {}     # id of a storage -> what `bounds` knows; writes forget it
 
 _PACKAGE = __file__.rsplit("graph", 1)[0]
 _INSIDE: dict[str, bool] = {}

@@ -9,7 +9,7 @@ from ..creation import from_numpy
 from ..graph import dtypes as dt
 from ..graph.arguments import dtype_of
 from ..graph.dtypes import ALIASES, BY_NAME, DType
-from ..graph.node import RANGES, Storage
+from ..graph.node import Storage
 from ..graph.shapes import contiguous_strides
 from ..record import cast
 from ..runtime.realize import realize_all
@@ -110,7 +110,7 @@ def numpy(self, *, force: bool = False) -> np.ndarray:
 def watch(storage: Storage, array: np.ndarray) -> None:
     """Marks a storage as seen from outside while the array (or a view of it) lives."""
     import weakref
-    RANGES.pop(id(storage), None)
+    storage.bounds = None
     base = array
     while isinstance(base.base, np.ndarray):
         base = base.base
@@ -154,11 +154,13 @@ def array_wrap(self, array: np.ndarray, context=None, return_scalar: bool = Fals
 
 def item(self):
     """The one element as a Python number."""
-    if self.spec.numel != 1:
-        raise RuntimeError(f"a Tensor with {self.spec.numel} elements cannot be converted to "
-                           "Scalar")
-    return self._array().reshape(-1)[0].item() if self.dtype is not dt.bfloat16 else float(
-        self._array().reshape(-1)[0])
+    spec = self.spec
+    if spec.numel != 1:
+        raise RuntimeError(f"a Tensor with {spec.numel} elements cannot be converted to Scalar")
+    if spec.dtype.cell is not None:
+        return self._cell().value
+    value = self._array().reshape(-1)[0]
+    return value.item() if spec.dtype is not dt.bfloat16 else float(value)
 
 
 def tolist(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import functions as F
 from .. import indexing
 from ..autograd.inplace import check_inplace
+from ..functions.rows import OPERANDS, operand
 from ..graph.ops import OPS
 from ..numeric import check_fits
 from ..record import write
@@ -14,19 +15,22 @@ from .operators import NUMBERS
 
 def inplace_row(op):
     """The in-place method of an elementwise row."""
-    args, defaults = op.args, op.defaults
+    args, defaults, count = op.args, op.defaults, len(op.args) - 1
 
     def method(self, *values, **named):
-        values = [self, *values]
-        for arg in args[len(values):]:
-            if arg in named:
-                values.append(named.pop(arg))
-            elif arg in defaults:
-                values.append(defaults[arg])
-            else:
-                raise TypeError(f"{op.name}_() missing 1 required positional argument: '{arg}'")
-        checked = [F.rows.operand(v, op, a) for v, a in zip(values, args, strict=True)]
-        return write(self, op, *checked)
+        if len(values) < count:
+            values = list(values)
+            for arg in args[len(values) + 1:]:
+                if arg in named:
+                    values.append(named.pop(arg))
+                elif arg in defaults:
+                    values.append(defaults[arg])
+                else:
+                    raise TypeError(f"{op.name}_() missing 1 required positional argument: "
+                                    f"'{arg}'")
+        checked = [v if isinstance(v, OPERANDS) else operand(v, op, a)
+                   for v, a in zip(values, args[1:], strict=True)]
+        return write(self, op, self, *checked)
 
     method.__name__ = op.name + "_"
     return method
@@ -51,7 +55,8 @@ def inplace_function(name: str):
 
 def add_(self, other, *, alpha=1) -> Tensor:
     """self += alpha * other."""
-    other = F.rows.operand(other, OPS["add"], "other")
+    if not isinstance(other, OPERANDS):
+        other = operand(other, OPS["add"], "other")
     if alpha == 1:
         return write(self, OPS["add"], self, other)
     return write(self, OPS["add_scaled"], self, other, alpha)
@@ -59,7 +64,8 @@ def add_(self, other, *, alpha=1) -> Tensor:
 
 def sub_(self, other, *, alpha=1) -> Tensor:
     """self -= alpha * other."""
-    other = F.rows.operand(other, OPS["sub"], "other")
+    if not isinstance(other, OPERANDS):
+        other = operand(other, OPS["sub"], "other")
     F.arithmetic.no_bool_minus(self, other)
     if alpha == 1:
         return write(self, OPS["sub"], self, other)
@@ -68,7 +74,8 @@ def sub_(self, other, *, alpha=1) -> Tensor:
 
 def div_(self, other, *, rounding_mode=None) -> Tensor:
     """self /= other."""
-    other = F.rows.operand(other, OPS["div"], "other")
+    if not isinstance(other, OPERANDS):
+        other = operand(other, OPS["div"], "other")
     if rounding_mode is None:
         return write(self, OPS["div"], self, other)
     return write(self, OPS["cast"], F.div(self, other, rounding_mode=rounding_mode))

@@ -10,7 +10,9 @@ from ..autograd.graph import attach_view
 from ..autograd.modes import modes
 from ..graph.node import Storage, spec_of
 from ..graph.ops import OPS
+from ..graph.shapes import Size
 from ..record import elementwise as record
+from ..record import reduce
 from ..runtime import blocks
 from ..tensor import Tensor, new_tensor, realize_storage
 
@@ -26,7 +28,7 @@ def resize_(self, *sizes, memory_format=None) -> Tensor:
         block = blocks.take(need)
         old = blocks.as_array(storage.block, 0, np.dtype(np.uint8), (storage.nbytes,), (1,))
         blocks.as_array(block, 0, np.dtype(np.uint8), (storage.nbytes,), (1,))[...] = old
-        storage.block, storage.nbytes = block, need
+        storage.block, storage.nbytes, storage.bounds = block, need, None
     self.spec = spec
     return self
 
@@ -57,20 +59,31 @@ def set_(self, source=None, storage_offset=0, size=(), stride=()) -> Tensor:
 
 def sum_to_size(self, *size) -> Tensor:
     """Summed over the dims that broadcasting from `size` would add or repeat."""
-    shape = views.sizes_of(size)
-    have = self.spec.shape
+    shape = size[0] if len(size) == 1 and size[0].__class__ is Size else views.sizes_of(size)
+    have = self.spec.sizes
     if have == shape:
         return self if shape else F.sum(self)
+    known = self.spec.views.get(("sum_to", shape))
+    if known is None:
+        known = self.spec.views["sum_to", shape] = _summed_dims(have, shape)
+    dims, keepdim, extra = known
+    out = reduce("sum", self, dims, keepdim) if dims else self
+    if not extra or not keepdim:
+        return out
+    return views.reshape(out, *shape) if shape else views.view(out, ())
+
+
+def _summed_dims(have: tuple, shape: tuple) -> tuple[tuple, bool, int]:
+    """(the dims that a sum to a shape is over, whether they are kept at first, how many are
+    gone in the end)."""
     extra = len(have) - len(shape)
     if extra < 0 or any(n != m and n != 1 for n, m in zip(shape, have[extra:], strict=False)):
         raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")
+    gone = tuple(range(extra))
     if extra and have[extra:] == shape:
-        return F.sum(self, tuple(range(extra)))
-    dims = tuple(range(extra)) + tuple(
-        d + extra for d, n in enumerate(shape) if n == 1 and have[d + extra] != 1)
-    out = F.sum(self, dims, True) if dims else self
-    return views.reshape(out, *shape) if extra and shape else (
-        views.view(out, ()) if extra else out)
+        return gone, False, extra
+    return gone + tuple(d + extra for d, n in enumerate(shape)
+                        if n == 1 and have[d + extra] != 1), True, extra
 
 
 def conj(self) -> Tensor:

@@ -123,3 +123,12 @@ def test_validation_can_be_switched_off():
         D.Distribution.set_default_validate_args(True)
     with pytest.raises(ValueError):
         D.Distribution.set_default_validate_args("no")
+
+
+def test_indices_whose_bounds_are_known_are_checked_without_a_run():
+    categories, value = D.Categorical(torch.ones(3)), torch.tensor([0, 2])
+    before = torch.stats().realizes
+    categories.log_prob(value)
+    assert torch.stats().realizes == before
+    with pytest.raises(ValueError, match="within the support"):
+        categories.log_prob(torch.tensor([0, 3]))

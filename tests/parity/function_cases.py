@@ -49,6 +49,9 @@ BINARY = """add atan2 copysign div eq float_power floor_divide fmax fmin fmod ge
     remainder sub xlogy bitwise_and bitwise_or bitwise_xor bitwise_left_shift gcd lcm""".split()
 # calls on one float tensor of shape (3, 4, 5)
 SHAPES = {
+    "parts": lambda t, x: (
+        x[1], x[:, -1], x[..., 1:], x[None, 0, ..., ::2], x[1:1], x[-100:2, :, 99:], x[..., None],
+        x[()] * 1, x[...] * 1, x[:, None, 1:], x[0, 1, 2], x[2:-1, 0, None]),
     "cat": lambda t, x: t.cat([x, x * 2, x[:, :1]], 1),
     "cat_dtypes": lambda t, x: t.cat([x, (x * 3).to(t.int32)], 0),
     "stack": lambda t, x: t.stack([x, x + 1], -1),

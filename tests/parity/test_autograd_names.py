@@ -96,7 +96,7 @@ CALLS = {
 }
 # What is one operation in PyTorch is several here (or the other way round): the name is the same,
 # what follows is not.
-ONLY_NAME = {"outer", "std", "rpow", "linear", "linear_no_bias", "stack", "flip", "repeat", "mse",
+ONLY_NAME = {"outer", "std", "rpow", "linear", "linear_no_bias", "flip", "repeat", "mse",
              "smooth_l1", "bce_logits", "bce", "addmm", "baddbmm", "max", "max_dim", "mv", "dot",
              "index", "copy_"}
 DIFFERENT = {"einsum", "zero_", "fill_", "reshape_copy"}

@@ -68,6 +68,18 @@ def test_memory_seen_from_outside_is_waited_for() -> None:
     assert view[0] == 3 and view[-1] == 3
 
 
+def test_little_memory_seen_from_outside_is_copied() -> None:
+    array = np.arange(4.0)
+    x = torch.from_numpy(array)
+    before = torch.stats().realizes
+    out, joined = x * 2, torch.stack([x, x])
+    array[:] = 9
+    assert torch.stats().realizes == before              # nothing had to run at once
+    assert out.tolist() == [0, 2, 4, 6] and joined[1].tolist() == [0, 1, 2, 3]
+    x += x                                               # writes still go through at once
+    assert array.tolist() == [18] * 4 and (x + 1).tolist() == [19] * 4
+
+
 def test_blocks_in_use_are_not_handed_out() -> None:
     for _ in range(5):
         x = torch.arange(SIZE).double().realize()

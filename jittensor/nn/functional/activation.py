@@ -8,6 +8,7 @@ from typing import Any
 
 from ... import creation, functions
 from ...autograd import is_grad_enabled
+from ...functions import arithmetic, normalization
 from ...functions.rows import title
 from ...graph.dtypes import float64
 from ...numeric import finfo
@@ -23,7 +24,7 @@ def write_back(function: Callable[..., Tensor], input: Tensor, *args: Any) -> Te
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """`max(x, 0)`."""
-    return input.relu_() if inplace else functions.relu(input)
+    return input.relu_() if inplace else arithmetic.relu(input)
 
 
 def relu_(input: Tensor) -> Tensor:
@@ -278,7 +279,7 @@ def softmax(
     """`exp(x) / sum(exp(x))` along `dim`, after a cast to `dtype` if given."""
     if dim is None:
         dim = _softmax_dim("softmax", input.dim(), _stacklevel)
-    return functions.softmax(input, dim, dtype)
+    return normalization.softmax(input, dim, dtype)
 
 
 def softmin(
@@ -287,7 +288,7 @@ def softmin(
     """`softmax(-x)`."""
     if dim is None:
         dim = _softmax_dim("softmin", input.dim(), _stacklevel)
-    return functions.softmax(-input, dim, dtype)
+    return normalization.softmax(-input, dim, dtype)
 
 
 def log_softmax(
@@ -296,7 +297,7 @@ def log_softmax(
     """`log(softmax(x))`, without overflow."""
     if dim is None:
         dim = _softmax_dim("log_softmax", input.dim(), _stacklevel)
-    return functions.log_softmax(input, dim, dtype)
+    return normalization.log_softmax(input, dim, dtype)
 
 
 def gumbel_softmax(
@@ -311,7 +312,7 @@ def gumbel_softmax(
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=3)
     noise = -creation.empty_like(logits.detach()).exponential_().log()
-    soft = functions.softmax((logits + noise) / tau, dim)
+    soft = normalization.softmax((logits + noise) / tau, dim)
     if not hard:
         return soft
     index = soft.detach().argmax(dim, keepdim=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ... import functions
+from ...functions import products
 from ...tensor import Tensor
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`x @ weight.T + bias`: (…, in), (out, in), (out) to (…, out)."""
-    return functions.linear(input, weight, bias)
+    return products.linear(input, weight, bias)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

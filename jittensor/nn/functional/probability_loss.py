@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import autograd, functions
 from ...autograd.graph import relabel
+from ...functions import losses, normalization
 from ...tensor import Tensor
 from .activation import scalar_name
 from .reduction import reduced, reduction_name
@@ -30,7 +31,7 @@ def nll_loss(
         IndexError: a class that is not there.
     """
     reduction = reduction_name(size_average, reduce, reduction)
-    return functions.nll_loss(input, target, weight, reduction, ignore_index)
+    return losses.nll_loss(input, target, weight, reduction, ignore_index)
 
 
 def cross_entropy(
@@ -68,10 +69,10 @@ def cross_entropy(
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
         _check_weight(weight, input.size(class_dim), "cross_entropy: ")
-        log_probabilities = functions.log_softmax(input, class_dim)
+        log_probabilities = normalization.log_softmax(input, class_dim)
         return _against_probabilities(log_probabilities, target, weight, reduction, label_smoothing)
-    log_probabilities = functions.log_softmax(input, class_dim)
-    loss = functions.nll_loss(log_probabilities, target, weight, reduction, ignore_index)
+    log_probabilities = normalization.log_softmax(input, class_dim)
+    loss = losses.nll_loss(log_probabilities, target, weight, reduction, ignore_index)
     if label_smoothing == 0:
         return loss
     smooth = _against_every_class(log_probabilities, target, weight, reduction, ignore_index)

@@ -136,13 +136,16 @@ class Module(ModuleState, ModuleTraversal, ModuleConversion):
     def __getattr__(self, name: str) -> Any:
         # Written out, not as a loop: every `self.weight` in a forward comes through here.
         fields = self.__dict__
-        if "_parameters" in fields:
-            if name in fields["_parameters"]:
-                return fields["_parameters"][name]
-            if name in fields["_buffers"]:
-                return fields["_buffers"][name]
-            if name in fields["_modules"]:
-                return fields["_modules"][name]
+        found = fields.get("_parameters")
+        if found is not None:
+            if name in found:
+                return found[name]
+            found = fields["_buffers"]
+            if name in found:
+                return found[name]
+            found = fields["_modules"]
+            if name in found:
+                return found[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
