@@ -5,8 +5,10 @@ Draws are made when they are asked for, in program order, from a Mersenne Twiste
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -107,6 +109,18 @@ def get_rng_state() -> Tensor:
 def set_rng_state(new_state: Tensor) -> None:
     """Sets the default generator's state."""
     default_generator.set_state(new_state)
+
+
+@contextlib.contextmanager
+def fork_rng(devices: Iterable | None = None, enabled: bool = True,
+             device_type: str = "cuda") -> Iterator[None]:
+    """Inside, draws leave no trace: afterwards the default generator is where it was."""
+    state = get_rng_state() if enabled else None
+    try:
+        yield
+    finally:
+        if state is not None:
+            set_rng_state(state)
 
 
 def _draws(generator: Generator | None) -> MersenneTwister:
