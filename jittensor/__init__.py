@@ -82,6 +82,7 @@ from .random import (
     set_rng_state,
 )
 from .sampling import *  # noqa: F403
+from .segments import segment_reduce
 
 _guard(globals(), """bernoulli multinomial normal rand rand_like randint randint_like randn
     randn_like randperm""".split(), __name__)

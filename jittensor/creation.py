@@ -72,7 +72,7 @@ def _filled(shape, value, dtype: DType | None, device, requires_grad: bool, out=
     return _finish(fill(spec_of(dtype or Default.float_, shape), value), requires_grad)
 
 
-def zeros(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+def zeros(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
           requires_grad=False) -> Tensor:
     """Zeros of a shape.
 
@@ -81,14 +81,13 @@ def zeros(*size, out=None, dtype=None, layout=None, device=None, pin_memory=Fals
     tensor([[0., 0.],
             [0., 0.]])
     """
-    size = sizes_of(size)
-    return _filled(size, 0, dtype, device, requires_grad, out)
+    return _filled(sizes_of(sizes, "size", size), 0, dtype, device, requires_grad, out)
 
 
-def ones(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+def ones(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
          requires_grad=False) -> Tensor:
     """Ones of a shape."""
-    return _filled(sizes_of(size), 1, dtype, device, requires_grad, out)
+    return _filled(sizes_of(sizes, "size", size), 1, dtype, device, requires_grad, out)
 
 
 def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
@@ -103,11 +102,11 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, pi
     return _filled(sizes_of((size,)), fill_value, dtype, device, requires_grad, out)
 
 
-def empty(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+def empty(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
           requires_grad=False, memory_format=None) -> Tensor:
     """Memory with undefined values."""
     check_device(device)
-    size = sizes_of(size)
+    size = sizes_of(sizes, "size", size)
     if out is not None:
         return resize_output(out, size)
     if any(n < 0 for n in size):
@@ -293,12 +292,14 @@ def _watch(array: np.ndarray):
 
 
 # ── ranges ────────────────────────────────────────────────────────────────────────────────────
-def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None,
+def arange(start=None, end=None, step=1, *, out=None, dtype=None, layout=None, device=None,
            pin_memory=False, requires_grad=False) -> Tensor:
     """start, start + step, … below end."""
     check_device(device)
     if end is None:
         start, end = 0, start
+    elif start is None:
+        start = 0
     start, end, step = (_number(v, name, "arange") for v, name in (
         (start, "start"), (end, "end"), (step, "step")))
     given = dtype

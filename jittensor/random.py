@@ -5,8 +5,10 @@ Draws are made when they are asked for, in program order, from a Mersenne Twiste
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -108,6 +110,18 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
+@contextlib.contextmanager
+def fork_rng(devices: Iterable | None = None, enabled: bool = True,
+             device_type: str = "cuda") -> Iterator[None]:
+    """Inside, draws leave no trace: afterwards the default generator is where it was."""
+    state = get_rng_state() if enabled else None
+    try:
+        yield
+    finally:
+        if state is not None:
+            set_rng_state(state)
+
+
 def _draws(generator: Generator | None) -> MersenneTwister:
     return (generator or default_generator).draws
 
@@ -143,8 +157,8 @@ def _tensor(values: np.ndarray, shape, dtype: DType, requires_grad: bool = False
     return out
 
 
-def _shape(size) -> tuple[tuple[int, ...], int]:
-    shape = sizes_of(size)
+def _shape(sizes, size=None) -> tuple[tuple[int, ...], int]:
+    shape = sizes_of(sizes, "size", size)
     for n in shape:
         if n < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: "
@@ -152,20 +166,20 @@ def _shape(size) -> tuple[tuple[int, ...], int]:
     return shape, spec_of(dt.float32, shape).numel
 
 
-def rand(*size, generator=None, out=None, dtype=None, layout=None, device=None,
+def rand(*sizes, size=None, generator=None, out=None, dtype=None, layout=None, device=None,
          requires_grad=False, pin_memory=False) -> Tensor:
     """Uniform numbers in [0, 1)."""
     check_device(device)
-    shape, n = _shape(size)
+    shape, n = _shape(sizes, size)
     dtype = dtype or Default.float_
     return _drawn(lambda d: d.uniform(n, dtype.name), shape, dtype, generator, requires_grad)
 
 
-def randn(*size, generator=None, out=None, dtype=None, layout=None, device=None,
+def randn(*sizes, size=None, generator=None, out=None, dtype=None, layout=None, device=None,
           requires_grad=False, pin_memory=False) -> Tensor:
     """Normal numbers of mean 0 and standard deviation 1."""
     check_device(device)
-    shape, n = _shape(size)
+    shape, n = _shape(sizes, size)
     dtype = dtype or Default.float_
     return _drawn(lambda d: d.normal(n, dtype.name), shape, dtype, generator, requires_grad)
 

@@ -58,9 +58,9 @@ def _spec(x: Tensor, shape, strides) -> Spec:
 
 
 # ── permutations ──────────────────────────────────────────────────────────────────────────────
-def permute(input: Tensor, *dims) -> Tensor:
+def permute(input: Tensor, *order, dims=None) -> Tensor:
     """The dims in another order."""
-    dims = sizes_of(dims, "dims")
+    dims = sizes_of(order, "dims", dims)
     spec = input.spec
     if len(dims) != spec.ndim:
         raise RuntimeError(
@@ -111,7 +111,12 @@ def t(input: Tensor) -> Tensor:
     return out
 
 
-swapaxes = swapdims = transpose
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """`transpose`."""
+    return transpose(input, axis0, axis1)
+
+
+swapdims = transpose
 
 
 def adjoint(input: Tensor) -> Tensor:
@@ -141,11 +146,15 @@ moveaxis = movedim
 
 
 # ── sizes ─────────────────────────────────────────────────────────────────────────────────────
-def view(input: Tensor, *shape) -> Tensor:
+def view(input: Tensor, *shape, size=None, dtype=None) -> Tensor:
     """The same elements under another shape; RuntimeError where the strides do not allow it.
 
     With a dtype instead of a shape, the same bytes read as another dtype.
     """
+    if dtype is not None:
+        return view_dtype(input, dtype_of(dtype, "view"))
+    if size is not None:
+        shape = sizes_of(shape, "size", size)
     if len(shape) == 1 and (isinstance(shape[0], dt.DType) or shape[0].__class__ is type):
         return view_dtype(input, dtype_of(shape[0], "view"))
     spec = input.spec
@@ -197,14 +206,16 @@ def view_dtype(input: Tensor, dtype) -> Tensor:
     return out
 
 
-def reshape(input: Tensor, *shape) -> Tensor:
+def reshape(input: Tensor, *sizes, shape=None) -> Tensor:
     """The elements under another shape: a view where possible, else a copy."""
-    for size in shape:
+    if shape is not None:
+        sizes = sizes_of(sizes, "shape", shape)
+    for size in sizes:
         if type(size) is not int:
-            shape = sizes_of(shape, "shape")
+            sizes = sizes_of(sizes, "shape")
             break
     spec = input.spec
-    sizes = infer_size(shape, spec.numel)
+    sizes = infer_size(sizes, spec.numel)
     strides = view_strides(spec.shape, spec.strides, sizes)
     if strides is None:
         from .record import cast
@@ -212,9 +223,9 @@ def reshape(input: Tensor, *shape) -> Tensor:
     return view(input, *sizes) if sizes else view(input, ())
 
 
-def expand(input: Tensor, *sizes) -> Tensor:
+def expand(input: Tensor, *sizes, size=None, implicit: bool = False) -> Tensor:
     """Dims of size 1 repeated without a copy; -1 keeps a size."""
-    sizes = sizes_of(sizes, "size")
+    sizes = sizes_of(sizes, "size", size)
     spec = input.spec
     extra = len(sizes) - spec.ndim
     if extra < 0:

@@ -59,3 +59,14 @@ class OneHotCategorical(Distribution):
         values = eye(n, dtype=self._param.dtype).view(
             (n,) + (1,) * len(self.batch_shape) + (n,))
         return values.expand((n,) + tuple(self.batch_shape) + (n,)) if expand else values
+
+
+class OneHotCategoricalStraightThrough(OneHotCategorical):
+    """One-hot draws whose gradient is that of the probabilities (Bengio et al. 2013,
+    arXiv:1308.3432)."""
+
+    has_rsample = True
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        probs = self.probs           # taken before the draw, so that its gradient is recorded
+        return self.sample(sample_shape) + (probs - probs.detach())

@@ -7,15 +7,18 @@ from typing import Any
 
 from .. import functions as F
 from ..creation import full_like, zeros_like
+from ..functions import diag_embed
 from ..graph.shapes import Size, broadcast_shapes
+from ..nn.functional import logsigmoid, pad
 from ..numeric import finfo
 from ..tensor import Tensor
 from . import constraints
 from .parameters import softplus, sum_rightmost
 
 __all__ = ["AbsTransform", "AffineTransform", "ComposeTransform", "ExpTransform",
-           "IndependentTransform", "PowerTransform", "SigmoidTransform", "SoftmaxTransform",
-           "SoftplusTransform", "TanhTransform", "Transform", "identity_transform"]
+           "IndependentTransform", "LowerCholeskyTransform", "PowerTransform",
+           "ReshapeTransform", "SigmoidTransform", "SoftmaxTransform", "SoftplusTransform",
+           "StickBreakingTransform", "TanhTransform", "Transform", "identity_transform"]
 
 
 class Transform:
@@ -239,6 +242,95 @@ class SoftmaxTransform(_Same):
 
     def _inverse(self, y):
         return y.log()
+
+
+class StickBreakingTransform(_Same):
+    """n numbers to n + 1 that are positive and add up to 1: each takes a share of what is left."""
+
+    domain, codomain, bijective = constraints.real_vector, constraints.simplex, True
+
+    @staticmethod
+    def _left(x: Tensor, n: int) -> Tensor:
+        """How many parts are still to come at each place: n, n - 1, …"""
+        return n + 1 - x.new_ones(x.shape[-1]).cumsum(-1)
+
+    def _call(self, x):
+        share = SigmoidTransform()(x - self._left(x, x.shape[-1]).log())
+        rest = (1 - share).cumprod(-1)
+        return pad(share, [0, 1], value=1) * pad(rest, [1, 0], value=1)
+
+    def _inverse(self, y):
+        parts = y[..., :-1]
+        rest = (1 - parts.cumsum(-1)).clamp(min=finfo(y.dtype).tiny)
+        return parts.log() - rest.log() + self._left(parts, parts.shape[-1]).log()
+
+    def log_abs_det_jacobian(self, x, y):
+        x = x - self._left(x, x.shape[-1]).log()
+        return (-x + logsigmoid(x) + y[..., :-1].log()).sum(-1)
+
+    def forward_shape(self, shape):
+        return Size(tuple(shape[:-1]) + (shape[-1] + 1,))
+
+    def inverse_shape(self, shape):
+        return Size(tuple(shape[:-1]) + (shape[-1] - 1,))
+
+
+class LowerCholeskyTransform(_Same):
+    """Square matrices to lower triangular ones whose diagonal is exp of theirs."""
+
+    domain = constraints.independent(constraints.real, 2)
+    codomain = constraints.lower_cholesky
+
+    def _call(self, x):
+        return x.tril(-1) + diag_embed(x.diagonal(dim1=-2, dim2=-1).exp())
+
+    def _inverse(self, y):
+        return y.tril(-1) + diag_embed(y.diagonal(dim1=-2, dim2=-1).log())
+
+
+class ReshapeTransform(Transform):
+    """The last dims under another shape.
+
+    Raises:
+        ValueError: the shapes have different numbers of elements.
+    """
+
+    bijective = True
+
+    def __init__(self, in_shape: Any, out_shape: Any, cache_size: int = 0):
+        super().__init__(cache_size)
+        self.in_shape, self.out_shape = Size(in_shape), Size(out_shape)
+        if self.in_shape.numel() != self.out_shape.numel():
+            raise ValueError("in_shape, out_shape have different numbers of elements")
+
+    domain = property(lambda self: constraints.independent(
+        constraints.real, len(self.in_shape)))
+    codomain = property(lambda self: constraints.independent(
+        constraints.real, len(self.out_shape)))
+
+    def _call(self, x):
+        return x.reshape(x.shape[:x.ndim - len(self.in_shape)] + self.out_shape)
+
+    def _inverse(self, y):
+        return y.reshape(y.shape[:y.ndim - len(self.out_shape)] + self.in_shape)
+
+    def log_abs_det_jacobian(self, x, y):
+        return x.new_zeros(x.shape[:x.ndim - len(self.in_shape)])
+
+    @staticmethod
+    def _swapped(shape: Any, old: Size, new: Size) -> Size:
+        if len(shape) < len(old):
+            raise ValueError("Too few dimensions on input")
+        cut = len(shape) - len(old)
+        if tuple(shape[cut:]) != tuple(old):
+            raise ValueError(f"Shape mismatch: expected {tuple(shape[cut:])} but got {tuple(old)}")
+        return Size(tuple(shape[:cut]) + tuple(new))
+
+    def forward_shape(self, shape):
+        return self._swapped(shape, self.in_shape, self.out_shape)
+
+    def inverse_shape(self, shape):
+        return self._swapped(shape, self.out_shape, self.in_shape)
 
 
 class AffineTransform(Transform):

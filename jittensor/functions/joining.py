@@ -261,9 +261,9 @@ def block_diag(*tensors) -> Tensor:
 
 
 # ── repeating ─────────────────────────────────────────────────────────────────────────────────
-def repeat(input, *repeats) -> Tensor:
+def repeat(input, *counts, repeats=None) -> Tensor:
     """The tensor repeated along each dim; new dims come first."""
-    counts = views.sizes_of(repeats, "repeats")
+    counts = views.sizes_of(counts, "repeats", repeats)
     extra = len(counts) - input.ndim
     if extra < 0:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of "
@@ -280,9 +280,9 @@ def repeat(input, *repeats) -> Tensor:
     return views.view(copied, *total) if pairs else copied
 
 
-def tile(input, *dims) -> Tensor:
+def tile(input, *counts, dims=None) -> Tensor:
     """`repeat` with leading ones put in where fewer counts than dims are given."""
-    counts = views.sizes_of(dims, "dims")
+    counts = views.sizes_of(counts, "dims", dims)
     return repeat(input, *((1,) * (input.ndim - len(counts)) + counts))
 
 

@@ -130,9 +130,9 @@ def _evenly(input: Tensor, where, dim: int, name: str) -> tuple[Tensor, ...]:
     return tensor_split(input, where, dim)
 
 
-def broadcast_to(input, *size) -> Tensor:
+def broadcast_to(input, *sizes, size=None) -> Tensor:
     """The tensor expanded to a shape."""
-    return views.expand(input, *views.sizes_of(size))
+    return views.expand(input, *views.sizes_of(sizes, "size", size))
 
 
 def broadcast_tensors(*tensors) -> tuple[Tensor, ...]:

@@ -257,8 +257,15 @@ def wrap_dims(dims: Sequence[int], rank: int) -> Ints:
     return tuple(sorted(out))
 
 
-def sizes_of(args, name: str = "size") -> tuple[int, ...]:
-    """Sizes given as f(2, 3), f((2, 3)) or f(Size); TypeError for anything else."""
+def sizes_of(args, name: str = "size", named=None) -> tuple[int, ...]:
+    """Sizes given as f(2, 3), f((2, 3)), f(Size) or, as `named`, f(size=(2, 3)); TypeError for
+    anything else."""
+    if named is not None:
+        if args:
+            raise TypeError(f"got multiple values for argument '{name}'")
+        if hasattr(named, "__index__"):
+            raise TypeError(f"argument '{name}' must be tuple of ints, not {type(named).__name__}")
+        args = (named,)
     if len(args) == 1 and not hasattr(args[0], "__index__"):
         args = args[0]
         if args is None or isinstance(args, (str, float)):

@@ -95,8 +95,9 @@ def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
 
 
 def numpy(self, *, force: bool = False) -> np.ndarray:
-    """The elements as an array over the same memory."""
-    if not force and modes and (self._leaf or self._fn is not None):
+    """The elements as an array over the same memory; RuntimeError where that would leave the
+    graph of gradients."""
+    if not force and modes.grad and (self._leaf or self._fn is not None):
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use "
                            "tensor.detach().numpy() instead.")
     if self.dtype is dt.bfloat16:

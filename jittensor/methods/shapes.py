@@ -27,9 +27,14 @@ def _looked_at(name: str, function):
     return method
 
 
-def resize_as_(self, other, *, memory_format=None) -> Tensor:
+def resize_as_(self, the_template, *, memory_format=None) -> Tensor:
     """Another's shape over the same storage, which grows if it must."""
-    return self.resize_(other.shape)
+    return self.resize_(the_template.shape)
+
+
+def split(self, split_size, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of one size (the last may be smaller), or of the sizes given."""
+    return F.split(self, split_size, dim)
 
 
 def fill_diagonal_(self, fill_value, wrap: bool = False) -> Tensor:
@@ -130,7 +135,8 @@ METHODS = {
     **{name + "_": _looked_at(name + "_", getattr(views, name)) for name in (
         "t", "transpose", "squeeze", "unsqueeze", "swapaxes", "swapdims", "as_strided")},
     "resize_as_": resize_as_, "fill_diagonal_": fill_diagonal_, "apply_": apply_, "map_": map_,
-    "map2_": map2_, "resize": resize, "resize_as": resize_as, "as_subclass": as_subclass,
+    "map2_": map2_, "resize": resize, "resize_as": resize_as, "split": split,
+    "as_subclass": as_subclass,
     "new": new, "record_stream": lambda x, s: None,
     "dim_order": dim_order, "new_empty_strided": new_empty_strided,
     "__reversed__": lambda x: F.flip(x, 0) if x.ndim else x,

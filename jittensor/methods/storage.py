@@ -17,9 +17,9 @@ from ..runtime import blocks
 from ..tensor import Tensor, new_tensor, realize_storage
 
 
-def resize_(self, *sizes, memory_format=None) -> Tensor:
+def resize_(self, *sizes, size=None, memory_format=None) -> Tensor:
     """Another shape over the same storage, which grows if it must."""
-    shape = views.sizes_of(sizes)
+    shape = views.sizes_of(sizes, "size", size)
     spec = spec_of(self.dtype, shape)
     need = (spec.numel + self.offset) * spec.dtype.itemsize
     storage = self.storage
@@ -57,9 +57,10 @@ def set_(self, source=None, storage_offset=0, size=(), stride=()) -> Tensor:
     return self
 
 
-def sum_to_size(self, *size) -> Tensor:
+def sum_to_size(self, *sizes, size=None) -> Tensor:
     """Summed over the dims that broadcasting from `size` would add or repeat."""
-    shape = size[0] if len(size) == 1 and size[0].__class__ is Size else views.sizes_of(size)
+    plain = len(sizes) == 1 and sizes[0].__class__ is Size
+    shape = sizes[0] if plain else views.sizes_of(sizes, "size", size)
     have = self.spec.sizes
     if have == shape:
         return self if shape else F.sum(self)

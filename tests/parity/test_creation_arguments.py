@@ -159,8 +159,36 @@ T([1.5]).type(torch.LongTensor)
 T([1.5]).double().type(torch.Tensor)
 """
 
+# sizes and dims that may stand one by one have a name too
+NAMED_SIZES = """
+torch.zeros(size=(2, 3))
+torch.ones(size=[2])
+torch.empty(size=(2, 3)).shape
+torch.rand(size=(0, 2))
+torch.randn(size=torch.Size([0]))
+torch.ones(size=3)
+torch.ones(2, size=(3,))
+torch.arange(end=3)
+T([1.]).new_zeros(size=(2,))
+torch.broadcast_to(T([1]), size=(2, 1))
+torch.permute(T([[1, 2]]), dims=(1, 0))
+torch.reshape(T([[1, 2]]), shape=(2, 1))
+torch.tile(T([1]), dims=(2,))
+T([1, 2]).view(size=(2, 1))
+T([1]).view(dtype=torch.float64)
+T([1]).expand(size=(2, 1))
+T([1]).repeat(repeats=(2, 1))
+T([1, 2]).resize_(size=(2, 1))
+T([1, 2]).resize_as_(the_template=T([[1, 2]]))
+T([[1, 2]]).sum_to_size(size=(1, 1))
+T([1, 2]).split(split_size=1)
+torch.swapaxes(T([[1, 2]]), axis0=0, axis1=1)
+torch.view_copy(T([1, 2]), size=(2, 1))
+"""
 
-@pytest.mark.parametrize("text", [*NESTED.strip().split("\n"), *DTYPES.strip().split("\n")])
+
+@pytest.mark.parametrize("text", [
+    text for text in (NESTED + DTYPES + NAMED_SIZES).split("\n") if text])
 def test_an_expression_gives_what_pytorch_gives(text):
     assert answer(jittensor, text) == answer(torch, text)
 

@@ -51,6 +51,24 @@ CASES = {
     "Pareto": ("Pareto", {"scale": A, "alpha": [0.5, 1.5, 3.0]}, {}),
     "Weibull": ("Weibull", {"scale": A, "concentration": [0.7, 1.5, 3.0]}, {}),
     "NegativeBinomial": ("NegativeBinomial", {"total_count": A, "probs": P}, {}),
+    "RelaxedBernoulli": ("RelaxedBernoulli", {"temperature": 0.7, "probs": P}, {}),
+    "RelaxedBernoulli_logits": ("RelaxedBernoulli", {"temperature": A, "logits": B}, {}),
+    "RelaxedOneHotCategorical": (
+        "RelaxedOneHotCategorical", {"temperature": 0.7, "probs": W}, {}),
+    "RelaxedOneHotCategorical_logits": (
+        "RelaxedOneHotCategorical", {"temperature": 1.5, "logits": W}, {}),
+    "OneHotCategoricalStraightThrough": (
+        "OneHotCategoricalStraightThrough", {"probs": W}, {}),
+    "LogisticNormal": ("LogisticNormal", {"loc": B, "scale": P}, {}),
+    "LogisticNormal_batch": ("LogisticNormal", {"loc": W, "scale": [P, P]}, {}),
+    "Kumaraswamy": ("Kumaraswamy", {"concentration1": A, "concentration0": B}, {}),
+    "VonMises": ("VonMises", {"loc": [0.0, 1.0, -2.0], "concentration": [0.5, 4.0, 20.0]}, {}),
+    "InverseGamma": ("InverseGamma", {"concentration": A, "rate": B}, {}),
+    "FisherSnedecor": ("FisherSnedecor", {"df1": [1.0, 3.0, 6.0], "df2": [1.5, 5.0, 9.0]}, {}),
+    "LowRankMultivariateNormal": (
+        "LowRankMultivariateNormal",
+        {"loc": [1.0, 2.0, 3.0], "cov_factor": [[1.0, 0.3], [0.2, 0.5], [0.1, 2.0]],
+         "cov_diag": P}, {}),
 }
 KINDS = ("float32", "float64")
 
@@ -298,3 +316,27 @@ def test_transformed(transform):
 
     for ours, theirs in zip(make(jt), make(torch), strict=True):
         near(ours, theirs, scale=10)
+
+
+@pytest.mark.parametrize("text", [
+    "StickBreakingTransform()", "LowerCholeskyTransform()", "ReshapeTransform((3, 3), (9,))",
+    "ReshapeTransform((3,), (3, 1))", "ReshapeTransform((2,), (3, 1))"])
+def test_transforms_of_several_elements(text):
+    def answers(t):
+        x = t.arange(9.0, dtype=t.float64).view(3, 3) / 9
+        try:
+            transform = eval(text, vars(t.distributions.transforms))
+        except ValueError as error:
+            return [str(error)]
+        y = transform(x)
+        shape = tuple(transform.forward_shape(x.shape))
+        given = [number(y), number(transform.inv(y)), shape, transform.bijective]
+        if transform.bijective:
+            given.append(number(transform.log_abs_det_jacobian(x, y)))
+        return given
+
+    for mine, wanted in zip(answers(jt), answers(torch), strict=True):
+        if isinstance(wanted, str):
+            assert mine == wanted
+        else:
+            np.testing.assert_allclose(mine, wanted, rtol=1e-12, atol=1e-12)

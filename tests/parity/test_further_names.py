@@ -42,7 +42,25 @@ CASES = {
     "int32 sums": lambda t, x: (t.einsum("ij->i", x.int()), x.int()[0, 0].sum_to_size(()),
                                 t.unravel_index(t.tensor([3], dtype=t.int32), (2, 2))[0]),
     "gradient in another dtype": lambda t, x: _gradient(t),
+    **{f"segment_reduce {kind}": lambda t, x, kind=kind: _segments(t, kind)
+       for kind in ("sum", "mean", "max", "min", "prod")},
+    "segments of rows": lambda t, x: t.segment_reduce(
+        x, "sum", lengths=t.tensor([[1, 2], [3, 0]]), axis=1),
+    "segments by offsets": lambda t, x: t.segment_reduce(
+        x.flatten(), "max", offsets=t.tensor([0, 2, 2, 5])),
+    "segments of too few": lambda t, x: t.segment_reduce(x, "sum", lengths=t.tensor([1])),
+    "segments of integers": lambda t, x: t.segment_reduce(x.int(), "sum", lengths=t.tensor([2])),
+    "segments without lengths": lambda t, x: t.segment_reduce(x, "sum"),
+    "an unknown reduction": lambda t, x: t.segment_reduce(x, "any", lengths=t.tensor([2])),
 }
+
+
+def _segments(t, kind):
+    data = t.arange(1.0, 9.0, dtype=t.float64).view(4, 2).requires_grad_()
+    out = t.segment_reduce(data, kind, lengths=t.tensor([2, 0, 2]))
+    first = t.segment_reduce(data, kind, lengths=t.tensor([1, 3]), initial=3.0)
+    (out[::2].square().sum() + first.square().sum()).backward()
+    return out.nan_to_num(-1.0), first, data.grad
 
 
 def _gradient(t):

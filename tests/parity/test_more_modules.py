@@ -301,3 +301,13 @@ def test_values_that_do_not_fit(case):
     with pytest.raises(type(theirs.value)) as mine:
         VALUES[case](jt).numpy()        # what only shows in the values may show when looked at
     assert type(mine.value) is type(theirs.value)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_bags_over_a_given_table(freeze):
+    def answers(lib):
+        table = lib.arange(6.0).view(3, 2)
+        bags = lib.nn.EmbeddingBag.from_pretrained(table, freeze, mode="sum", padding_idx=0)
+        return repr(bags), bags.weight.requires_grad, bags(lib.tensor([[0, 1], [2, 2]])).tolist()
+
+    assert answers(jt) == answers(torch)

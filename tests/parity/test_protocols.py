@@ -98,3 +98,12 @@ OURS, THEIRS = numpy_calls(jittensor), numpy_calls(torch)
 @pytest.mark.parametrize("case", OURS)
 def test_as_pytorch(case) -> None:
     assert outcome(OURS[case]) == outcome(THEIRS[case])
+
+
+@pytest.mark.parametrize("library", [jittensor, torch])
+def test_an_array_of_a_parameter_where_nothing_is_recorded(library) -> None:
+    weight = library.nn.Parameter(library.ones(2))
+    with library.no_grad():
+        assert weight.numpy().tolist() == np.asarray(weight).tolist() == [1.0, 1.0]
+    with pytest.raises(RuntimeError, match="requires grad"):
+        weight.numpy()

@@ -408,3 +408,14 @@ def test_permutations_without_the_loop():
         for i, j in enumerate(backward.tolist()):
             values[i], values[j] = values[j], values[i]
         np.testing.assert_array_equal(inside_out(backward), values)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_forked_generator_leaves_the_state_alone(enabled):
+    def drawn(library):
+        library.manual_seed(3)
+        with library.random.fork_rng(devices=[], enabled=enabled):
+            first = library.rand(2)
+        return first.tolist(), library.rand(2).tolist()
+
+    assert drawn(jittensor) == drawn(torch)
