@@ -54,12 +54,18 @@ class Graph:
 
     entries: list[Entry] = field(default_factory=list)
     externals: int = 0
+    roots: list[int] = field(default_factory=list)    # of the leading entries, once asked for
 
     def root(self, source: int) -> int:
-        """The entry or external whose memory a source occupies."""
-        while source >= 0 and self.entries[source].base is not None:
-            source = self.entries[source].base
-        return source
+        """The entry or external whose memory a source occupies. Bases are fixed once it is asked
+        for the first time."""
+        if source < 0:
+            return source
+        roots = self.roots
+        while len(roots) <= source:
+            base = self.entries[len(roots)].base
+            roots.append(len(roots) if base is None else base if base < 0 else roots[base])
+        return roots[source]
 
 
 def entry_of(rule: Rule, srcs, offsets, slots, scalars, **more) -> Entry:
