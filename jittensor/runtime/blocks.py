@@ -103,18 +103,25 @@ class Window:
 
     __slots__ = ("__array_interface__", "block", "__weakref__")
 
-    def __init__(self, block: Block, address: int, dtype: np.dtype, shape, strides):
+    def __init__(self, block: Block, address: int, typestr: str, shape, strides):
         self.block = block
-        self.__array_interface__ = {"data": (address, False), "typestr": dtype.str,
+        self.__array_interface__ = {"data": (address, False), "typestr": typestr,
                                     "shape": tuple(shape), "strides": tuple(strides),
                                     "version": 3}
+
+
+# what NumPy takes elements for while it makes an array; those that it does not know for words
+_typestr: dict[np.dtype, str] = {}
 
 
 def as_array(block: Block, offset: int, dtype: np.dtype, shape, strides) -> np.ndarray:
     """A NumPy array over a block; offset and strides in elements. Waits for work in flight."""
     settle()
     step = dtype.itemsize
-    plain = dtype if dtype.kind != "V" and dtype.name != "bfloat16" else np.dtype(np.uint16)
-    array = np.asarray(Window(block, int(block.address + offset * step), plain, shape,
+    typestr = _typestr.get(dtype)
+    if typestr is None:
+        unknown = dtype.kind == "V" or dtype.name == "bfloat16"
+        typestr = _typestr[dtype] = "<u2" if unknown else dtype.str
+    array = np.asarray(Window(block, int(block.address + offset * step), typestr, shape,
                               [s * step for s in strides]))
-    return array if plain is dtype else array.view(dtype)
+    return array if array.dtype == dtype else array.view(dtype)
