@@ -16,6 +16,7 @@ from __future__ import annotations
 import math as _math
 from builtins import int as _int
 
+from . import collector as _collector
 from . import later as _later
 from . import tensor as _tensor_module
 from .arguments import guard as _guard
@@ -226,6 +227,7 @@ for _name in """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctan
     if hasattr(Tensor, _name + "_"):
         globals()[_name + "_"] = getattr(Tensor, _name + "_")
 
+_collector.ease()
 del _tensor_module
 
 

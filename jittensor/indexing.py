@@ -11,10 +11,11 @@ from . import views
 from .autograd.modes import modes
 from .bounds import value_range
 from .graph import dtypes as dt
-from .graph.node import Spec, spec_of
+from .graph.node import spec_of
 from .graph.ops import OPS
 from .graph.shapes import broadcast_shapes, expand_strides, output_strides, wrap_dim
 from .kernels import gather  # noqa: F401  (fills the table of opaque operators)
+from .parts import extent, viewed
 from .record import apply, cast, record_rule, rule_of, write
 from .runtime import realize
 from .tensor import Tensor, from_array
@@ -22,7 +23,7 @@ from .tensor import Tensor, from_array
 
 def getitem(x: Tensor, index) -> Tensor:
     """x[index]."""
-    view = _viewed(x, index)
+    view = viewed(x, index)
     if view is not None:
         return view
     if type(index) is int:
@@ -34,78 +35,6 @@ def getitem(x: Tensor, index) -> Tensor:
     if not advanced:
         return view
     return take(view, advanced)
-
-
-# parts of an index in the key of the view that they make; a slice is (count, step), and a run of
-# whole dims _REST less their number
-_PICK, _NEW, _REST = -1, -2, -3
-
-
-def _viewed(x: Tensor, index) -> Tensor | None:
-    """The view that ints, slices, None and `...` make, in one step, where no gradient asks for the
-    single ones; None where the index is of another kind, does not fit, or one does."""
-    if views.differentiable(x):
-        return None
-    spec = x.spec
-    sizes, strides, ndim, offset = spec.sizes, spec.strides, spec.ndim, x.offset
-    key, dim, rest = [], 0, None
-    for part in index if index.__class__ is tuple else (index,):
-        kind = part.__class__
-        if kind is int or kind is slice:
-            if dim == ndim:
-                return None
-            size = sizes[dim]
-            if kind is int:
-                if part < 0:
-                    part += size
-                if not 0 <= part < size:
-                    return None
-                offset += part * strides[dim]
-                key.append(_PICK)
-            else:
-                extent = _extent(part, size)
-                if extent is None:
-                    return None
-                start, count, step = extent
-                offset += start * strides[dim]
-                key += count, step
-            dim += 1
-        elif part is None:
-            key.append(_NEW)
-        elif part is Ellipsis and rest is None:
-            rest = ndim - sum([p is not None for p in index]) + 1 if index is not part else ndim
-            if rest < 0:
-                return None
-            key.append(_REST - rest)
-            dim += rest
-        else:
-            return None
-    key = tuple(key)
-    found = spec.views.get(key)
-    if found is None:
-        found = spec.views[key] = _viewed_spec(spec, key)
-    return views.plain_view(x, found, offset)
-
-
-def _viewed_spec(spec: Spec, key: tuple) -> Spec:
-    """The spec of the view that a key of `_viewed` stands for."""
-    shape, strides, dim, codes = [], [], 0, iter(key)
-    for code in codes:
-        if code == _NEW:
-            strides.append(spec.sizes[dim] * spec.strides[dim] if dim < spec.ndim else 1)
-            shape.append(1)
-        elif code <= _REST:
-            end = dim + _REST - code
-            shape += spec.sizes[dim:end]
-            strides += spec.strides[dim:end]
-            dim = end
-        else:
-            if code != _PICK:
-                shape.append(code)
-                strides.append(spec.strides[dim] * next(codes))
-            dim += 1
-    return spec_of(spec.dtype, (*shape, *spec.sizes[dim:]), (*strides, *spec.strides[dim:]),
-                   spec.device)
 
 
 def _pick(x: Tensor, dim: int, index: int) -> Tensor:
@@ -179,29 +108,6 @@ def _is_integer_scalar(part) -> bool:
         not isinstance(part, (list, tuple, np.ndarray, range)) and hasattr(part, "__index__"))
 
 
-def _extent(part: slice, size: int) -> tuple[int, int, int] | None:
-    """(start, count, step) of a slice of Python ints in a dim, start 0 where it takes nothing;
-    None for other slices and steps that are not positive."""
-    first, last, step = part.start, part.stop, part.step
-    if step is None:
-        step = 1
-    elif step.__class__ is not int or step <= 0:
-        return None
-    if first is None:
-        first = 0
-    elif first.__class__ is not int:
-        return None
-    elif first < 0:
-        first = first + size if first > -size else 0
-    if last is None or last.__class__ is int and last >= size:
-        last = size
-    elif last.__class__ is not int:
-        return None
-    elif last < 0:
-        last += size
-    return (first, -((first - last) // step), step) if first < last else (0, 0, step)
-
-
 def _whole(value) -> int | None:
     """An end of a slice as an int."""
     return int(value.item()) if isinstance(value, Tensor) else (
@@ -215,7 +121,7 @@ def _slice(view: Tensor, dim: int, part: slice) -> Tensor:
         raise ValueError("slice step cannot be zero")
     if step < 0:
         raise ValueError("step must be greater than zero")
-    start, count, step = _extent(slice(_whole(part.start), _whole(part.stop), step), size)
+    start, count, step = extent(slice(_whole(part.start), _whole(part.stop), step), size)
     if count == size and step == 1:
         return view
     return views.slice_dim(view, dim, start, start + count * step, step)
@@ -456,7 +362,7 @@ def _title(x: Tensor) -> str:
 # ── writing ───────────────────────────────────────────────────────────────────────────────────
 def setitem(x: Tensor, index, value) -> None:
     """x[index] = value."""
-    view, advanced = _viewed(x, index), []
+    view, advanced = viewed(x, index), []
     if view is None:
         if _fills_mask(x, index, value):
             x.masked_fill_(views.view(index, *index.shape, *(1,) * (x.ndim - index.ndim))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from ctypes import memmove
 
 from .autograd.graph import attach, updates
@@ -20,20 +19,26 @@ from .tensor import Tensor, empty_tensor
 
 RULES: dict[tuple, Rule] = {}
 _new = object.__new__
-# An operation makes about ten objects that Python's collector counts, where PyTorch's makes one: so
-# that a program's cycles are looked for as often as there, and not ten times as often
-YOUNG = 7000
-_young, *_old = gc.get_threshold()
-if 0 < _young < YOUNG:
-    gc.set_threshold(YOUNG, *_old)
-
 LOOK = 256          # the bounds of pending work are looked at whenever so many nodes more wait
 
 
-def make(rule: Rule, srcs: tuple, offsets: tuple | None = None, scalars: tuple = ()) -> Tensor:
-    """Records a node and returns a tensor over its (pending) storage."""
+def make(rule: Rule, tensors=(), scalars: tuple = (), op: Op | None = None, operands: tuple = (),
+         attrs: tuple = ()) -> Tensor:
+    """Records a node that reads tensors as they are now, and returns a tensor over its (pending)
+    storage. For autograd it is op(operands); None where it has no gradient."""
+    srcs, moved, differentiable, seen = [], False, False, False
+    for x in tensors:
+        storage = x.storage
+        srcs.append(storage.node or source(x))
+        if x.offset:
+            moved = True
+        if x._fn is not None or x._leaf:
+            differentiable = True
+        if storage.external is not None:
+            seen = True
     node = _new(Node)
-    node.rule, node.srcs, node.offsets, node.scalars = rule, srcs, offsets, scalars
+    node.rule, node.srcs, node.scalars = rule, tuple(srcs), scalars
+    node.offsets = tuple([x.offset for x in tensors]) if moved else None
     node.index, node.base, node.out_offset = 0, None, 0
     node.origin = blame.origin or user_frame()
     spec = rule.spec
@@ -46,6 +51,10 @@ def make(rule: Rule, srcs: tuple, offsets: tuple | None = None, scalars: tuple =
     out._fn = out._grad = out._base = None
     if not len(PENDING) % LOOK or config.eager:
         bound_pending()
+    if differentiable and op is not None and modes.grad:
+        attach(out, op, operands, attrs)
+    if seen:
+        finish(tensors)
     return out
 
 
@@ -102,16 +111,15 @@ def sources(tensors) -> tuple[tuple, tuple | None]:
     return tuple(srcs), tuple([x.offset for x in tensors]) if moved else None
 
 
-def finish(out: Tensor, tensors) -> Tensor:
-    """Runs an operation at once when it read memory that is seen from outside."""
+def finish(tensors) -> None:
+    """Runs an operation on tensors at once when it read memory that is seen from outside."""
     for x in tensors:
         external = x.storage.external
         if external is not None and not _copied(x.storage):
             if external():
                 realize_all()
-                return out
+                return
             x.storage.external = None
-    return out
 
 
 # ── elementwise ───────────────────────────────────────────────────────────────────────────────
@@ -132,14 +140,7 @@ def elementwise(op: Op, *operands, dtype=None) -> Tensor:
             op, tuple(o.spec if isinstance(o, Tensor) else scalar_type(o) for o in operands), dtype)
     if "c" in rule.scalars:
         return elementwise(op, *_complex_operands(operands, rule.attrs[1]), dtype=dtype)
-    srcs, offsets = sources(tensors)
-    out = make(rule, srcs, offsets, tuple(scalars))
-    if modes.grad:
-        for x in tensors:
-            if x._leaf or x._fn is not None:
-                attach(out, op, operands)
-                break
-    return finish(out, tensors)
+    return make(rule, tensors, tuple(scalars), op, operands)
 
 
 def _complex_operands(operands: tuple, dtype) -> tuple:
@@ -168,11 +169,9 @@ def cast(x: Tensor, dtype, strides=None) -> Tensor:
     rule = RULES.get(key)
     if rule is None:
         rule = RULES[key] = cast_rule(x.spec, dtype, strides)
-    srcs, offsets = sources((x,))
-    out = make(rule, srcs, offsets)
-    if modes.grad and (x._leaf or x._fn is not None) and dtype.category >= 2:
-        attach(out, OPS["cast"] if dtype is not x.dtype else OPS["clone"], (x,))
-    return finish(out, (x,))
+    operands = (x,)
+    op = OPS["cast" if dtype is not x.spec.dtype else "clone"]
+    return make(rule, operands, (), op, operands)
 
 
 def fill(spec: Spec, value) -> Tensor:
@@ -188,7 +187,7 @@ def fill(spec: Spec, value) -> Tensor:
     rule = RULES.get(key)
     if rule is None:
         rule = RULES[key] = fill_rule(spec, kind)
-    return make(rule, (), None, (value,))
+    return make(rule, (), (value,))
 
 
 # ── reductions, composites, opaque operators ──────────────────────────────────────────────────
@@ -199,11 +198,9 @@ def reduce(name: str, x: Tensor, dims=None, keepdim: bool = False, dtype=None) -
     rule = RULES.get(key)
     if rule is None:
         rule = RULES[key] = reduce_rule(op, x.spec, dims, keepdim, dtype)
-    srcs, offsets = sources((x,))
-    out = make(rule, srcs, offsets)
-    if modes.grad and (x._leaf or x._fn is not None) and op.backward is not None:
-        attach(out, op, (x,), (rule.attrs[0] if rule.op is op else (), keepdim))
-    return finish(out, (x,))
+    operands = (x,)
+    return make(rule, operands, (), op if op.backward is not None else None, operands,
+                (rule.attrs[0] if rule.op is op else (), keepdim))
 
 
 def apply(name: str, tensors: tuple, attrs: tuple = (), scalars: tuple = (), spec=None,
@@ -225,14 +222,9 @@ def rule_of(name: str, tensors: tuple, attrs: tuple, scalars: tuple, spec) -> Ru
 
 def record_rule(rule: Rule, tensors: tuple, scalars: tuple = ()) -> Tensor:
     """Records a composite or opaque operator whose rule is known."""
-    srcs, offsets = sources(tensors)
-    out = make(rule, srcs, offsets, scalars)
-    if modes.grad and rule.op.backward is not None:
-        for x in tensors:
-            if x._leaf or x._fn is not None:
-                attach(out, rule.op, tensors, rule.attrs + scalars)
-                break
-    return finish(out, tensors)
+    op = rule.op
+    return make(rule, tensors, scalars, op if op.backward is not None else None, tensors,
+                rule.attrs + scalars)
 
 
 # ── writes ────────────────────────────────────────────────────────────────────────────────────
@@ -271,7 +263,7 @@ def write(x: Tensor, op: Op, *operands) -> Tensor:
         updates.run = stats.realizes
     srcs, offsets = sources(tensors)
     store(x.storage, x.spec, x.offset, rule, srcs, offsets, tuple(scalars))
-    finish(x, tensors)
+    finish(tensors)
     free = getattr(x if x._base is None else x._base, "_free", None)
     if free is None:
         x.storage.version += 1

@@ -169,8 +169,15 @@ def view(input: Tensor, *shape, size=None, dtype=None) -> Tensor:
         out = _spec(input, sizes, strides)
         if all(type(s) is int for s in shape):
             spec.views["view", shape] = out
-    back = spec.shape
-    return make_view(input, out, input.offset, "ViewBackward0", lambda g: reshape(g, back))
+    return _shaped(input, out)
+
+
+def _shaped(input: Tensor, spec: Spec) -> Tensor:
+    """The view of the same elements that has another spec."""
+    if not differentiable(input):
+        return plain_view(input, spec, input.offset)
+    back = input.spec.shape
+    return make_view(input, spec, input.offset, "ViewBackward0", lambda g: reshape(g, back))
 
 
 def view_dtype(input: Tensor, dtype) -> Tensor:
@@ -215,17 +222,32 @@ def reshape(input: Tensor, *sizes, shape=None) -> Tensor:
             sizes = sizes_of(sizes, "shape")
             break
     spec = input.spec
-    sizes = infer_size(sizes, spec.numel)
-    strides = view_strides(spec.shape, spec.strides, sizes)
-    if strides is None:
-        from .record import cast
-        return view(cast(input, spec.dtype, contiguous_strides(spec.shape)), sizes)
-    return view(input, *sizes) if sizes else view(input, ())
+    out = spec.views.get(("view", sizes))
+    if out is None:
+        shape = infer_size(sizes, spec.numel)
+        strides = view_strides(spec.shape, spec.strides, shape)
+        if strides is None:
+            from .record import cast
+            return view(cast(input, spec.dtype, contiguous_strides(spec.shape)), shape)
+        out = spec.views["view", sizes] = _spec(input, shape, strides)
+    return _shaped(input, out)
 
 
 def expand(input: Tensor, *sizes, size=None, implicit: bool = False) -> Tensor:
     """Dims of size 1 repeated without a copy; -1 keeps a size."""
     sizes = sizes_of(sizes, "size", size)
+    spec = input.spec
+    out = spec.views.get(("expand", sizes))
+    if out is None:
+        out = spec.views["expand", sizes] = _expanded(input, sizes)
+    if not differentiable(input):
+        return plain_view(input, out, input.offset)
+    back = spec.shape
+    return make_view(input, out, input.offset, "ExpandBackward0", lambda g: g.sum_to_size(back))
+
+
+def _expanded(input: Tensor, sizes: tuple[int, ...]) -> Spec:
+    """The spec of `expand`; PyTorch's errors."""
     spec = input.spec
     extra = len(sizes) - spec.ndim
     if extra < 0:
@@ -252,37 +274,50 @@ def expand(input: Tensor, *sizes, size=None, implicit: bool = False) -> Tensor:
             step = 0
         shape.append(size)
         strides.append(step)
-    back = spec.shape
-    return make_view(input, _spec(input, shape, strides), input.offset, "ExpandBackward0",
-                     lambda g: g.sum_to_size(back))
+    return _spec(input, shape, strides)
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A dim of size 1 put in."""
     spec = input.spec
     at = wrap_dim(dim, spec.ndim + 1)
-    step = spec.shape[at] * spec.strides[at] if at < spec.ndim else 1
-    shape, strides = list(spec.shape), list(spec.strides)
-    shape.insert(at, 1)
-    strides.insert(at, step)
-    return make_view(input, _spec(input, shape, strides), input.offset, "UnsqueezeBackward0",
-                     lambda g: squeeze(g, at))
+    out = spec.views.get(("unsqueeze", at))
+    if out is None:
+        step = spec.shape[at] * spec.strides[at] if at < spec.ndim else 1
+        shape, strides = list(spec.shape), list(spec.strides)
+        shape.insert(at, 1)
+        strides.insert(at, step)
+        out = spec.views["unsqueeze", at] = _spec(input, shape, strides)
+    if not differentiable(input):
+        return plain_view(input, out, input.offset)
+    return make_view(input, out, input.offset, "UnsqueezeBackward0", lambda g: squeeze(g, at))
 
 
 def squeeze(input: Tensor, dim=None) -> Tensor:
     """Dims of size 1 taken out."""
     spec = input.spec
-    if dim is None:
-        gone = [d for d in range(spec.ndim) if spec.shape[d] == 1]
-    else:
-        dims = (dim,) if isinstance(dim, int) else tuple(dim)
-        gone = [d for d in (wrap_dim(d, spec.ndim) for d in dims)
-                if spec.ndim and spec.shape[d] == 1]
-    stay = [d for d in range(spec.ndim) if d not in gone]
-    out = _spec(input, [spec.shape[d] for d in stay], [spec.strides[d] for d in stay])
+    key = ("squeeze", dim if dim is None or dim.__class__ is int else tuple(
+        [wrap_dim(d, spec.ndim) for d in ((dim,) if isinstance(dim, int) else dim)]))
+    out = spec.views.get(key)
+    if out is None:
+        out = spec.views[key] = _squeezed(input, key[1])
+    if not differentiable(input):
+        return plain_view(input, out, input.offset)
     back = spec.shape
     label = "SqueezeBackward0" if dim is None else "SqueezeBackward1"
     return make_view(input, out, input.offset, label, lambda g: reshape(g, back))
+
+
+def _squeezed(input: Tensor, dims: int | tuple[int, ...] | None) -> Spec:
+    """The spec of `squeeze`."""
+    spec = input.spec
+    if dims is None:
+        gone = [d for d in range(spec.ndim) if spec.shape[d] == 1]
+    else:
+        gone = [d for d in (wrap_dim(d, spec.ndim) for d in (
+            (dims,) if isinstance(dims, int) else dims)) if spec.ndim and spec.shape[d] == 1]
+    stay = [d for d in range(spec.ndim) if d not in gone]
+    return _spec(input, [spec.shape[d] for d in stay], [spec.strides[d] for d in stay])
 
 
 # ── parts ─────────────────────────────────────────────────────────────────────────────────────

@@ -364,18 +364,23 @@ def current(x: Tensor):
 _SAVES: dict[tuple, tuple] = {}
 
 
-def _saves_of(op: Op, edges: tuple) -> tuple:
-    """(which operands to save, whether to save the result, the node's class)."""
+def _saves_of(op: Op, operands: tuple, edges: list) -> tuple:
+    """(the node's class, the operands' specs, the numbers of those that are saved, whether the
+    result is)."""
+    specs = tuple([x.spec if isinstance(x, Tensor) else None for x in operands])
     if op.kind != ELEMENTWISE:
-        which, result = tuple(k in op.saves for k in range(len(edges))), "result" in op.saves
+        which, result = [k in op.saves for k in range(len(edges))], "result" in op.saves
     else:
         names = set()
         for arg, edge in zip(op.args, edges, strict=True):
             if edge is not None and op.grads.get(arg) is not None:
                 names |= op.grads[arg].names
-        which, result = tuple(arg in names for arg in op.args), "result" in names
-    kind = None if op.name in _BY_OPERANDS else named(GradNode, op.grad_name)
-    return which, result or None, kind
+        which, result = [arg in names for arg in op.args], "result" in names
+    kept = tuple([k for k, spec in enumerate(specs)
+                  if (operands[k] is not None if spec is None else which[k])])
+    name = (_BY_OPERANDS[op.name]([spec is not None for spec in specs])
+            if op.name in _BY_OPERANDS else op.grad_name)
+    return named(GradNode, name), specs, kept, result or None
 
 
 class _Updates:
@@ -407,42 +412,46 @@ def attach(out: Tensor, op: Op, operands: tuple, attrs: tuple = ()) -> None:
 
 def make_node(op: Op, operands: tuple, attrs: tuple, origin: Any) -> GradNode:
     """The node of op(operands); its `outcome` is True when the result is to be saved."""
-    edges, specs, versions, key = [], [], [], [op]
+    edges, key = [], [op]
     for x in operands:
-        if isinstance(x, Tensor):
-            storage = x.storage
-            if x._base is not None and getattr(x, "_seen", None) != storage.version:
-                renew(x)
-            edge = x._fn
-            if edge is None:
-                edge = x if x._leaf else None
-            elif edge.outputs != 1:
-                edge = edge, x._output
-            edges.append(edge)
-            specs.append(x.spec)
-            versions.append(storage.version)
-            key.append(edge is not None)
-        else:
+        if not isinstance(x, Tensor):
             edges.append(None)
-            specs.append(None)
-            versions.append(0)
-            key.append(False)
+            key.append(x is None)
+            continue
+        if x._base is not None and getattr(x, "_seen", None) != x.storage.version:
+            renew(x)
+        edge = x._fn
+        key.append(x.spec)
+        if edge is None:
+            if x._leaf:
+                edge = x
+            else:
+                key.append(None)
+        elif edge.outputs != 1:
+            edge = edge, x._output
+        edges.append(edge)
     key = tuple(key)
     saves = _SAVES.get(key)
     if saves is None:
-        saves = _SAVES[key] = _saves_of(op, edges)
-    which, result, kind = saves
-    if kind is None:
-        kind = named(GradNode, _BY_OPERANDS[op.name]([s is not None for s in specs]))
+        saves = _SAVES[key] = _saves_of(op, operands, edges)
+    kind, specs, kept, result = saves
     fn = _new(kind)
     fn.sequence = next(_sequence)
     fn.freed, fn.outputs, fn.extra, fn.outcome = False, 1, None, result
-    fn.op, fn.attrs, fn.origin, fn.edges = op, attrs, origin, tuple(edges)
-    fn.specs, fn.versions = specs, versions
-    fn.operands = [x if keep or s is None else None
-                   for x, keep, s in zip(operands, which, specs, strict=True)]
-    if UNTRACKED in versions:
-        check_saved(fn.operands)
+    fn.op, fn.attrs, fn.origin, fn.edges, fn.specs = op, attrs, origin, tuple(edges), specs
+    saved = [None] * len(specs)
+    if kept:
+        versions = saved[:]
+        for k in kept:
+            saved[k] = x = operands[k]
+            if specs[k] is not None:
+                versions[k] = version = x.storage.version
+                if version is UNTRACKED:
+                    check_saved((x,))
+        fn.versions = versions
+    else:
+        fn.versions = ()
+    fn.operands = saved
     if anomaly.enabled:
         fn.note_traceback()
     return fn

@@ -83,7 +83,7 @@ def _joined(op: Op, parts: list[Tensor], layout: tuple) -> Tensor:
         store(storage, region, offset, rule, (held.node or source(x),),
               (x.offset,) if x.offset else None, (), origin)
         if held.external is not None:
-            finish(whole, (x,))
+            finish((x,))
     if modes.grad:
         for x in parts:
             if x._leaf or x._fn is not None:
