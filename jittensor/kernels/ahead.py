@@ -29,6 +29,7 @@ from .compile import (
 FEW = 4              # kernels to be compiled for which a helper is not worth its start
 MOST = 3             # helpers
 IDLE = 60.0          # seconds without work after which a helper ends
+LIFE = 200           # kernels after which it does: Numba keeps what it has compiled
 COMMAND = "import sys; sys.path.insert(0, {!r}); from {} import help; help()"
 
 _helpers: list[subprocess.Popen] = []
@@ -102,7 +103,9 @@ os.register_at_fork(after_in_child=_helpers.clear)      # they are the parent's
 # ── a helper ──────────────────────────────────────────────────────────────────────────────────
 def help() -> None:
     """What a helper process does: compiles the kernels whose names it reads, a list a line, those
-    of the last list first. Ends with its input, or when nothing is asked of it for long."""
+    of the last list first. Ends with its input, when nothing is asked of it for long, or when it
+    has compiled many."""
+    compiled = 0
     lists: list[list[str]] = []
     arrived = threading.Condition()
 
@@ -116,9 +119,10 @@ def help() -> None:
     threading.Thread(target=read, daemon=True).start()
     while True:
         with arrived:
-            if not arrived.wait_for(lambda: lists, IDLE):
+            if compiled >= LIFE or not arrived.wait_for(lambda: lists, IDLE):
                 os._exit(0)
             stems = lists.pop()
         for stem in stems:
             with contextlib.suppress(OSError):
-                compile_unless_held((cache_directory() / f"{stem}.py").read_text())
+                source = (cache_directory() / f"{stem}.py").read_text()
+                compiled += compile_unless_held(source)

@@ -116,13 +116,17 @@ def _compiled(address: int, started: float) -> int:
     return address
 
 
-def compile_unless_held(source: str) -> None:
-    """Compiles a source to the disk, unless it is there or another process is about it."""
+def compile_unless_held(source: str) -> bool:
+    """Compiles a source to the disk, unless it is there or another process is about it. Whether it
+    was compiled here."""
     path = kernel_file(source)
-    if not path.exists():
-        with exclusive(path.with_suffix(".lock"), wait=False) as mine:
-            if mine and not path.exists():
-                _compile(source, path)
+    if path.exists():
+        return False
+    with exclusive(path.with_suffix(".lock"), wait=False) as mine:
+        if not mine or path.exists():
+            return False
+        _compile(source, path)
+    return True
 
 
 def fingerprint() -> bytes:
