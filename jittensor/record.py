@@ -231,11 +231,19 @@ def record_rule(rule: Rule, tensors: tuple, scalars: tuple = ()) -> Tensor:
 def write(x: Tensor, op: Op, *operands) -> Tensor:
     """x becomes op(operands) in place; operands may be x itself."""
     check_inplace(x)
-    key, tensors, scalars = ["write", op, x.spec], [], []
+    key, tensors, scalars, storage = ["write", op, x.spec], [], [], x.storage
+    differentiable, near, seen = x._leaf or x._fn is not None, False, False
     for o in operands:
         if isinstance(o, Tensor):
             tensors.append(o)
             key.append(o.spec)
+            held = o.storage
+            if held is storage and o is not x:
+                near = True
+            if held.external is not None:
+                seen = True
+            if o._fn is not None or o._leaf:
+                differentiable = True
         else:
             scalars.append(o)
             key.append(o.__class__)
@@ -246,7 +254,7 @@ def write(x: Tensor, op: Op, *operands) -> Tensor:
     if "c" in rule.scalars:
         return write(x, OPS["cast"] if op.name == "fill" else op,
                      *_complex_operands(operands, x.spec.dtype))
-    if may_conflict(x, tensors):
+    if near and may_conflict(x, tensors):
         if any(overlap(x, t) == "part" for t in tensors):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to "
@@ -256,29 +264,22 @@ def write(x: Tensor, op: Op, *operands) -> Tensor:
         pairs = iter(tensors)
         operands = tuple(next(pairs) if isinstance(o, Tensor) else o for o in operands)
         return write(x, op, *operands)
-    grads = modes.grad and x.spec.dtype.category >= 2 and (
-        x._leaf or x._fn is not None or _any_differentiable(tensors))
+    grads = differentiable and modes.grad and x.spec.dtype.category >= 2
     before = rebase.before(x, op, operands) if grads else None
     if x._leaf and not modes.grad:
         updates.run = stats.realizes
     srcs, offsets = sources(tensors)
-    store(x.storage, x.spec, x.offset, rule, srcs, offsets, tuple(scalars))
-    finish(tensors)
+    store(storage, x.spec, x.offset, rule, srcs, offsets, tuple(scalars))
+    if seen:
+        finish(tensors)
     free = getattr(x if x._base is None else x._base, "_free", None)
     if free is None:
-        x.storage.version += 1
+        storage.version += 1
     else:
         free[0] += 1                 # `.data` counts its writes by itself
     if grads:
         rebase.after(x, op, before)
     return x
-
-
-def _any_differentiable(tensors: list[Tensor]) -> bool:
-    for x in tensors:
-        if x._leaf or x._fn is not None:
-            return True
-    return False
 
 
 def write_rule(spec: Spec, op: Op, operands) -> Rule:
