@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import views
+from ..autograd.graph import relabel
 from ..graph import dtypes as dt
 from ..graph.shapes import broadcast_shapes, wrap_dim
 from ..tensor import Tensor
@@ -257,7 +258,9 @@ def einsum(equation: str, *operands) -> Tensor:
             sizes[label] = max(sizes[label], n) if n != 0 else 0
         parts.append((labels, x))
     labels, result = parts[0]
+    before = other = labels
     for k, (other, x) in enumerate(parts[1:], 1):
+        before = labels
         later = set(target).union(*(p[0] for p in parts[k + 1:]))
         labels, result = _contract(labels, result, other, x, later)
     gone = [d for d, label in enumerate(labels) if label not in target]
@@ -266,7 +269,10 @@ def einsum(equation: str, *operands) -> Tensor:
         labels = [label for label in labels if label in target]
     order = [labels.index(label) for label in target if label in labels]
     result = views.permute(result, order) if order else result
-    return result
+    if len(parts) > 1:      # PyTorch's name for the last product
+        kept = set(before).union(other) <= set(target)
+        return relabel(result, "MulBackward0" if kept else "ViewBackward0")
+    return relabel(result, "SumBackward1") if gone else result
 
 
 def _subscripts(equation: str, operands) -> tuple[list[list[str]], list[str]]:

@@ -91,9 +91,21 @@ def matmul(input, other, *, out=None) -> Tensor:
         result = views.squeeze(result, -1)
     if a.ndim == 1:
         result = views.squeeze(result, -2 if b.ndim > 1 else -1)
+    if result._fn is not None:
+        _name(result, a, b)
+    return into(out, result)
+
+
+def _name(result: Tensor, a: Tensor, b: Tensor) -> None:
+    """PyTorch's name for the last of the operations that it makes a product of."""
     if b.ndim == 1 and a.ndim <= 2:
         relabel(result, "DotBackward0" if a.ndim == 1 else "MvBackward0")
-    return into(out, result)
+    elif a.ndim == 1 and b.ndim == 2:
+        relabel(result, "SqueezeBackward4")
+    elif a.ndim == 2 < b.ndim and a.requires_grad:      # it multiplies the transposed matrices
+        relabel(result, "TransposeBackward0" if 1 in result.shape[-2:] else "CloneBackward0")
+    elif a.ndim > 2 or b.ndim > 2:
+        relabel(result, "UnsafeViewBackward0")
 
 
 def _rows(a: Tensor) -> int:
@@ -131,7 +143,9 @@ def linear(input, weight, bias=None) -> Tensor:
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {title(bias)} and "
                            f"{title(out)}")
     out = record(OPS["add"], out, bias)
-    return relabel(out, "AddmmBackward0") if input.ndim == 2 else out
+    if input.ndim == 2:
+        return relabel(out, "AddmmBackward0")
+    return relabel(out, "ViewBackward0") if input.spec.contiguous else out
 
 
 _LINEAR: dict[tuple, Rule] = {}
