@@ -7,7 +7,7 @@ from ..autograd.graph import relabel
 from ..graph import dtypes as dt
 from ..graph.shapes import broadcast_shapes, wrap_dim
 from ..tensor import Tensor
-from .products import matmul, matmul_2d
+from .products import matmul, matmul_2d, rounded_once
 from .rows import into, title
 
 
@@ -106,6 +106,7 @@ def _plus(name: str, input: Tensor, product: Tensor, beta, alpha) -> Tensor:
     return input + product if name == "addr" else product + input
 
 
+@rounded_once
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
     from .products import mm
@@ -120,6 +121,7 @@ def _widened(name: str, x: Tensor, shape) -> Tensor:
     return views.expand(x, *shape)
 
 
+@rounded_once
 def addmv(input, mat, vec, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * (mat @ vec)."""
     return into(out, _plus("", _widened("addmv", input, mat.shape[:1]), mv(mat, vec), beta,
@@ -144,6 +146,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out: Tensor | None = None)
                            alpha))
 
 
+@rounded_once
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * the products of two batches' matrices."""
     product = bmm(batch1, batch2)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 from .. import views
 from ..autograd.graph import relabel
 from ..creation import zeros
@@ -124,7 +128,10 @@ def mm(input, mat2, *, out=None) -> Tensor:
 
 
 def linear(input, weight, bias=None) -> Tensor:
-    """input @ weight.T + bias."""
+    """input @ weight.T + bias; 16-bit floats are rounded once, after the bias is added."""
+    if bias is not None and _halves(input, weight, bias):
+        out = linear(*[cast(x, dt.float32) for x in (input, weight, bias)])
+        return relabel(cast(out, input.dtype), out._fn and out._fn.label)
     rule = _LINEAR.get((input.spec, weight.spec))
     if rule is None:
         rule = _linear_rule(input, weight)
@@ -146,6 +153,26 @@ def linear(input, weight, bias=None) -> Tensor:
     if input.ndim == 2:
         return relabel(out, "AddmmBackward0")
     return relabel(out, "ViewBackward0") if input.spec.contiguous else out
+
+
+def _halves(*tensors: Any) -> bool:
+    """Whether all are tensors of one dtype, floats of 16 bits."""
+    dtype = tensors[0].dtype
+    return dtype in (dt.float16, dt.bfloat16) and all(
+        isinstance(x, Tensor) and x.dtype is dtype for x in tensors)
+
+
+def rounded_once(function: Callable) -> Callable:
+    """A function of three tensors that computes with 16-bit floats in float32, its result being
+    rounded at the end."""
+    @functools.wraps(function)
+    def call(input, a, b, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
+        if not _halves(input, a, b):
+            return function(input, a, b, beta=beta, alpha=alpha, out=out)
+        wide = function(*[cast(x, dt.float32) for x in (input, a, b)], beta=beta, alpha=alpha)
+        return into(out, relabel(cast(wide, a.dtype), wide._fn and wide._fn.label))
+
+    return call
 
 
 _LINEAR: dict[tuple, Rule] = {}

@@ -260,8 +260,9 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError(
             f"Halving dimension must be even, but dimension {dim % input.dim()} is size {size}"
         )
-    value, gate = input.narrow(dim, 0, size // 2), input.narrow(dim, size // 2, size // 2)
-    return relabel(value * functions.sigmoid(gate), "GluBackward0")
+    x = input.to(input.dtype.compute)
+    value, gate = x.narrow(dim, 0, size // 2), x.narrow(dim, size // 2, size // 2)
+    return relabel((value * functions.sigmoid(gate)).to(input.dtype), "GluBackward0")
 
 
 def _softmax_dim(name: str, ndim: int, stacklevel: int) -> int:
