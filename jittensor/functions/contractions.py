@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from .. import views
+from ..autograd.graph import relabel
 from ..graph import dtypes as dt
 from ..graph.ops import OPS
 from ..graph.shapes import broadcast_shapes, wrap_dim
 from ..record import elementwise as record
 from ..record import reduce
 from ..tensor import Tensor
-from .products import matmul, matmul_2d
+from .products import matmul, matmul_2d, rounded_once
 from .rows import into, title
 
 
@@ -114,6 +115,7 @@ def _plus(name: str, input: Tensor, product: Tensor, beta, alpha) -> Tensor:
     return input + product if name == "addr" else product + input
 
 
+@rounded_once
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
     from .products import mm
@@ -128,6 +130,7 @@ def _widened(name: str, x: Tensor, shape) -> Tensor:
     return views.expand(x, *shape)
 
 
+@rounded_once
 def addmv(input, mat, vec, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * (mat @ vec)."""
     return into(out, _plus("", _widened("addmv", input, mat.shape[:1]), mv(mat, vec), beta,
@@ -152,6 +155,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out: Tensor | None = None)
                            alpha))
 
 
+@rounded_once
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
     """beta * input + alpha * the products of two batches' matrices."""
     product = bmm(batch1, batch2)
@@ -266,7 +270,9 @@ def einsum(equation: str, *operands) -> Tensor:
             sizes[label] = max(sizes[label], n) if n != 0 else 0
         parts.append((labels, x))
     labels, result = parts[0]
+    before = other = labels
     for k, (other, x) in enumerate(parts[1:], 1):
+        before = labels
         later = set(target).union(*(p[0] for p in parts[k + 1:]))
         labels, result = _contract(labels, result, other, x, later)
     gone = [d for d, label in enumerate(labels) if label not in target]
@@ -275,7 +281,10 @@ def einsum(equation: str, *operands) -> Tensor:
         labels = [label for label in labels if label in target]
     order = [labels.index(label) for label in target if label in labels]
     result = views.permute(result, order) if order else result
-    return result
+    if len(parts) > 1:      # PyTorch's name for the last product
+        kept = set(before).union(other) <= set(target)
+        return relabel(result, "MulBackward0" if kept else "ViewBackward0")
+    return relabel(result, "SumBackward1") if gone else result
 
 
 def _subscripts(equation: str, operands) -> tuple[list[list[str]], list[str]]:

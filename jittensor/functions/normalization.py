@@ -95,6 +95,8 @@ def rms_norm(input, normalized_shape, weight=None, eps: float | None = None) -> 
     from ..numeric import finfo
     dims = tuple(range(-len(shape), 0))
     x = input.to(input.dtype.compute)
-    eps = finfo(input.dtype).eps if eps is None else eps
-    out = (x * (x.square().mean(dims, keepdim=True) + eps).rsqrt()).to(input.dtype)
-    return out if weight is None else out * weight
+    eps = finfo(x.dtype).eps if eps is None else eps
+    out = x * (x.square().mean(dims, keepdim=True) + eps).rsqrt()
+    if weight is not None:
+        out = out * weight.to(x.dtype)
+    return out.to(input.dtype)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 from .. import views
 from ..autograd.graph import relabel
 from ..creation import zeros
@@ -91,9 +95,21 @@ def matmul(input, other, *, out=None) -> Tensor:
         result = views.squeeze(result, -1)
     if a.ndim == 1:
         result = views.squeeze(result, -2 if b.ndim > 1 else -1)
+    if result._fn is not None:
+        _name(result, a, b)
+    return into(out, result)
+
+
+def _name(result: Tensor, a: Tensor, b: Tensor) -> None:
+    """PyTorch's name for the last of the operations that it makes a product of."""
     if b.ndim == 1 and a.ndim <= 2:
         relabel(result, "DotBackward0" if a.ndim == 1 else "MvBackward0")
-    return into(out, result)
+    elif a.ndim == 1 and b.ndim == 2:
+        relabel(result, "SqueezeBackward4")
+    elif a.ndim == 2 < b.ndim and a.requires_grad:      # it multiplies the transposed matrices
+        relabel(result, "TransposeBackward0" if 1 in result.shape[-2:] else "CloneBackward0")
+    elif a.ndim > 2 or b.ndim > 2:
+        relabel(result, "UnsafeViewBackward0")
 
 
 def _rows(a: Tensor) -> int:
@@ -112,7 +128,10 @@ def mm(input, mat2, *, out=None) -> Tensor:
 
 
 def linear(input, weight, bias=None) -> Tensor:
-    """input @ weight.T + bias."""
+    """input @ weight.T + bias; 16-bit floats are rounded once, after the bias is added."""
+    if bias is not None and input.spec.dtype.itemsize == 2 and _halves(input, weight, bias):
+        out = linear(*[cast(x, dt.float32) for x in (input, weight, bias)])
+        return relabel(cast(out, input.dtype), out._fn and out._fn.label)
     rule = _LINEAR.get((input.spec, weight.spec))
     if rule is None:
         rule = _linear_rule(input, weight)
@@ -131,10 +150,32 @@ def linear(input, weight, bias=None) -> Tensor:
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {title(bias)} and "
                            f"{title(out)}")
     out = record(_ADD, out, bias)
-    return relabel(out, "AddmmBackward0") if input.spec.ndim == 2 else out
+    if input.spec.ndim == 2:
+        return relabel(out, "AddmmBackward0")
+    return relabel(out, "ViewBackward0") if input.spec.contiguous else out
 
 
 _ADD = OPS["add"]
+
+
+def _halves(*tensors: Any) -> bool:
+    """Whether all are tensors of one dtype, floats of 16 bits."""
+    dtype = tensors[0].dtype
+    return dtype in (dt.float16, dt.bfloat16) and all(
+        isinstance(x, Tensor) and x.dtype is dtype for x in tensors)
+
+
+def rounded_once(function: Callable) -> Callable:
+    """A function of three tensors that computes with 16-bit floats in float32, its result being
+    rounded at the end."""
+    @functools.wraps(function)
+    def call(input, a, b, *, beta=1, alpha=1, out: Tensor | None = None) -> Tensor:
+        if not _halves(input, a, b):
+            return function(input, a, b, beta=beta, alpha=alpha, out=out)
+        wide = function(*[cast(x, dt.float32) for x in (input, a, b)], beta=beta, alpha=alpha)
+        return into(out, relabel(cast(wide, a.dtype), wide._fn and wide._fn.label))
+
+    return call
 
 
 _LINEAR: dict[tuple, Rule] = {}

@@ -98,8 +98,8 @@ CALLS = {
 # what follows is not.
 ONLY_NAME = {"outer", "std", "rpow", "linear", "linear_no_bias", "flip", "repeat", "mse",
              "smooth_l1", "bce_logits", "bce", "addmm", "baddbmm", "max", "max_dim", "mv", "dot",
-             "index", "copy_"}
-DIFFERENT = {"einsum", "zero_", "fill_", "reshape_copy"}
+             "index", "copy_", "einsum"}
+DIFFERENT = {"zero_", "fill_", "reshape_copy"}
 
 
 def written(a, b):
@@ -137,3 +137,34 @@ def test_parts_of_complex_numbers():
         return [x.grad_fn.name() for x in (z.real, z.imag, lib.real(z), lib.imag(z * 2))]
 
     assert nodes(jt) == nodes(torch)
+
+
+# what the last of several operations is called: a tensor says so when it is printed
+LAST = """
+M @ W; C @ W; M @ V; V @ W; V @ M.mT; T4 @ T4.mT; T4 @ W; W @ C.mT; W[:1] @ C.mT; W.detach() @ C.mT
+F.linear(M, W.T); F.linear(M, W.T, V); F.linear(T4, W.T, V); F.linear(C, W.T, V); F.linear(V, W, V)
+F.linear(V, W); F.bilinear(M, M, torch.ones(2, 3, 3)); F.glu(T4); F.prelu(M, V[:1])
+F.pixel_shuffle(T4, 2); F.pixel_unshuffle(T4, 2); F.channel_shuffle(T4, 2); F.instance_norm(T4)
+F.embedding_bag(torch.tensor([[0, 1]]), W); torch.einsum('ij,kj->ik', W, W)
+torch.einsum('bij,j->ib', M, V); torch.einsum('i,j->ij', V, V); torch.einsum('ij->i', W)
+torch.einsum('ij->ji', W); torch.einsum('ij,jk,kl->il', W, W, W); nn.LSTM(3, 2)(M)[0]
+nn.LSTM(3, 2, batch_first=True)(M)[0]; nn.LSTM(3, 2, bidirectional=True)(M)[0]
+nn.LSTM(3, 2, proj_size=1)(M)[0]; nn.GRU(3, 2)(M)[0]; nn.GRU(3, 2, batch_first=True)(M)[0]
+nn.RNN(3, 2, bidirectional=True)(M)[0]; nn.LSTM(3, 2).double()(M.double())[0]
+nn.GRU(3, 2)(nn.utils.rnn.pack_padded_sequence(M, [2]))[0].data
+"""
+
+
+@pytest.mark.parametrize("text", LAST.replace("\n", ";").strip("; ").split(";"))
+def test_the_last_operations_name(text):
+    def name(L):
+        given = {"torch": L, "nn": L.nn, "F": L.nn.functional, "W": L.ones(3, 3), "V": L.ones(3),
+                 "M": L.ones(2, 1, 3), "C": L.ones(3, 3, 2).mT, "T4": L.ones(1, 4, 2, 2)}
+        if "T4" in text:
+            given["W"] = L.ones(2, 2)
+            given["V"] = L.ones(2)
+        leaves = {k: v.requires_grad_() if isinstance(v, L.Tensor) else v
+                  for k, v in given.items()}
+        return eval(text, leaves).grad_fn.name()
+
+    assert name(jt) == name(torch)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ... import creation, functions
 from ...autograd import is_grad_enabled
+from ...autograd.graph import relabel
 from ...functions import arithmetic, normalization
 from ...functions.rows import title
 from ...graph.dtypes import float64
@@ -79,7 +80,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         slope = weight.reshape([1, -1] + [1] * (input.dim() - 2))
     else:
         slope = weight.reshape([-1] * input.dim())
-    return functions.where(input > 0, input, slope * input)
+    return relabel(functions.where(input > 0, input, slope * input), "PreluKernelBackward0")
 
 
 def rrelu(
@@ -260,8 +261,9 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError(
             f"Halving dimension must be even, but dimension {dim % input.dim()} is size {size}"
         )
-    value, gate = input.narrow(dim, 0, size // 2), input.narrow(dim, size // 2, size // 2)
-    return value * functions.sigmoid(gate)
+    x = input.to(input.dtype.compute)
+    value, gate = x.narrow(dim, 0, size // 2), x.narrow(dim, size // 2, size // 2)
+    return relabel((value * functions.sigmoid(gate)).to(input.dtype), "GluBackward0")
 
 
 def _softmax_dim(name: str, ndim: int, stacklevel: int) -> int:

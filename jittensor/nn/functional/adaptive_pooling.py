@@ -75,11 +75,11 @@ def _adaptive_avg(dims: int) -> Callable:
         if set(wanted) == {1}:
             out = x.mean(tuple(range(2, 2 + dims)), keepdim=True)
         else:
-            out = x
+            out = wide = x.to(x.dtype.compute)
             for d in range(dims):
                 out = _mean_parts(out, 2 + d, wanted[d])
-            out = out.clone() if out is x else relabel(
-                out.contiguous(), f"AdaptiveAvgPool{dims}DBackward0")
+            out = x.clone() if out is wide else relabel(
+                out.contiguous().to(x.dtype), f"AdaptiveAvgPool{dims}DBackward0")
         return out if x is input else out.squeeze(0)
 
     pool.__name__ = pool.__qualname__ = name

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from ... import creation, functions
+from ...autograd.graph import relabel
 from ...graph.dtypes import int32, int64
 from ...indexing import check_range
 from ...tensor import Tensor
@@ -94,7 +95,7 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None,
         index = index.index_select(0, places)
         factors = None if factors is None else factors.index_select(0, places)
     rows = functions.embedding(index, weight, None, scale_grad_by_freq)
-    return _combined(rows, owners, count, mode, factors)
+    return relabel(_combined(rows, owners, count, mode, factors), "EmbeddingBagBackward0")
 
 
 def _combined(rows: Tensor, owners: np.ndarray, count: int, mode: str,

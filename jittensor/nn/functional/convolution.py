@@ -213,6 +213,17 @@ def _finish(out: Tensor, bias: Tensor | None, batched: bool) -> Tensor:
     return out if batched else out.squeeze(0)
 
 
+def _rounds(weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the sum with the bias would be rounded a second time."""
+    return bias is not None and weight.dtype is not weight.dtype.compute
+
+
+def _once(form, input: Tensor, weight: Tensor, bias: Tensor, *options) -> Tensor:
+    """A convolution of 16-bit floats in float32, rounded when the bias has been added."""
+    out = form(*[x.to(weight.dtype.compute) for x in (input, weight, bias)], *options)
+    return relabel(out.to(weight.dtype), "ConvolutionBackward0")
+
+
 # ── the public functions ──────────────────────────────────────────────────────────────────────
 def _plain_form(dims: int):
     name = f"conv{dims}d"
@@ -220,6 +231,8 @@ def _plain_form(dims: int):
     def conv(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0,
              dilation=1, groups: int = 1) -> Tensor:
         x = _check(name, input, weight, bias, dims, groups, False)
+        if _rounds(weight, bias):
+            return _once(conv, input, weight, bias, stride, padding, dilation, groups)
         steps, gaps = several(stride, dims, "stride"), several(dilation, dims, "dilation")
         _check_steps(steps, gaps)
         kernel = tuple(weight.shape[2:])
@@ -247,6 +260,9 @@ def _transposed_form(dims: int):
     def conv(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0,
              output_padding=0, groups: int = 1, dilation=1) -> Tensor:
         x = _check(name, input, weight, bias, dims, groups, True)
+        if _rounds(weight, bias):
+            return _once(conv, input, weight, bias, stride, padding, output_padding, groups,
+                         dilation)
         steps, gaps = several(stride, dims, "stride"), several(dilation, dims, "dilation")
         _check_steps(steps, gaps)
         low = several(padding, dims, "padding")

@@ -158,9 +158,10 @@ def _resampled(x: Tensor, sizes, factors, mode: str, corners: bool, antialias: b
     if mode == "area":
         pool = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dims - 1]
         return pool(x, sizes)
-    out = x
+    nearest = mode in ("nearest", "nearest-exact")
+    out = wide = x if nearest else x.to(x.dtype.compute)
     for d, (want, factor) in enumerate(zip(sizes, factors, strict=True), 2):
-        if mode in ("nearest", "nearest-exact"):
+        if nearest:
             out = _nearest(out, d, want, factor, mode == "nearest-exact")
         elif x.shape[d] != want or factor is not None:
             options = x.shape[d], want, factor, corners, mode == "bicubic"
@@ -168,7 +169,7 @@ def _resampled(x: Tensor, sizes, factors, mode: str, corners: bool, antialias: b
                 *options, np.float64 if x.dtype is BY_NAME["float64"] else np.float32))
     label = _LABELS.get(mode) or ("UpsampleNearest" + ("Exact" if "exact" in mode else "")
                                   + f"{dims}D")
-    out = out.clone() if out is x else out.contiguous()
+    out = x.clone() if out is wide else out.contiguous().to(x.dtype)
     return relabel(out, label + "Backward0")
 
 

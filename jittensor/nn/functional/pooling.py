@@ -302,7 +302,7 @@ def _avg_pool(dims: int) -> Callable:
             out = _means(x, (kernel, steps, low, gaps, number, mode, divisor_override or 1))
             relabel(out, f"AvgPool{dims}DBackward0")
             return out if x is input else out.squeeze(0)
-        wide = _padded(x, low, high, 0)
+        wide = _padded(x.to(x.dtype.compute), low, high, 0)
         total = windows(wide, kernel, steps, gaps).sum(tuple(range(2, 2 + dims)))
         if divisor_override is not None:
             out = total / divisor_override
@@ -310,7 +310,7 @@ def _avg_pool(dims: int) -> Callable:
             shares = _divisors(x.shape[2:], kernel, steps, low, number, count_include_pad)
             same = shares.min() == shares.max()
             out = total / (float(shares.flat[0]) if same else creation.from_numpy(
-                shares).to(x.dtype))
+                shares).to(total.dtype))
         out = out if out.dtype is x.dtype else out.to(x.dtype)
         relabel(out, f"AvgPool{dims}DBackward0")
         return out if x is input else out.squeeze(0)

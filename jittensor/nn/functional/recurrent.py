@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ... import functions
+from ...autograd.graph import relabel
 from ...graph import dtypes as dt
 from ...tensor import Tensor
 from .recurrent_cells import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
@@ -77,7 +78,16 @@ def _sequence(name: str, input: Tensor, hx: Any, params: Sequence[Tensor], has_b
     found = _run(name, x.reshape(steps * batch, x.shape[2]), None, _states(name, hx), params,
                  has_biases, num_layers, dropout, train, 1 + bidirectional)
     out = found[0].view(steps, batch, found[0].shape[1])
-    return (out.transpose(0, 1) if batch_first else out), *found[1:]
+    # the names that PyTorch gives, whose LSTM in float32 is a kernel of a library
+    whole = name == "lstm" and x.dtype is not dt.float64 and (
+        len(params) == num_layers * (1 + bidirectional) * (4 if has_biases else 2))
+    if batch_first:
+        number = 0 if name == "lstm" else 1
+        out = relabel(out.transpose(0, 1), f"TransposeBackward{number}")
+    else:
+        relabel(out, "CatBackward0" if bidirectional else
+                "MkldnnRnnLayerBackward0" if whole else "StackBackward0")
+    return out, *found[1:]
 
 
 def _packed(name: str, data: Tensor, batch_sizes: Tensor, hx: Any, params: Sequence[Tensor],
@@ -89,8 +99,9 @@ def _packed(name: str, data: Tensor, batch_sizes: Tensor, hx: Any, params: Seque
             sum(counts) != data.shape[0]):
         raise RuntimeError(f"{name}: batch_sizes of a packed sequence must be positive, must not "
                            f"increase and must add up to its {data.shape[0]} rows, got {counts}")
-    return _run(name, data, batch_sizes, _states(name, hx), params, has_biases, num_layers,
-                dropout, train, 1 + bidirectional)
+    out, *last = _run(name, data, batch_sizes, _states(name, hx), params, has_biases, num_layers,
+                      dropout, train, 1 + bidirectional)
+    return relabel(out, "CatBackward0"), *last
 
 
 def _states(name: str, hx: Any) -> tuple[Tensor, ...]:

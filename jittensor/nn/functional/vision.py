@@ -198,8 +198,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
             f"of upscale_factor, but input.size(-3)={c} is not divisible by {r * r}")
     k = len(lead)
     x = input.reshape(*lead, c // (r * r), r, r, h, w)
-    return x.permute(*range(k), k, k + 3, k + 1, k + 4, k + 2).reshape(
-        *lead, c // (r * r), h * r, w * r)
+    return relabel(x.permute(*range(k), k, k + 3, k + 1, k + 4, k + 2).reshape(
+        *lead, c // (r * r), h * r, w * r), "PixelShuffleBackward0")
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -222,8 +222,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
                                f"by {r}")
     k = len(lead)
     x = input.reshape(*lead, c, h // r, r, w // r, r)
-    return x.permute(*range(k), k, k + 2, k + 4, k + 1, k + 3).reshape(
-        *lead, c * r * r, h // r, w // r)
+    return relabel(x.permute(*range(k), k, k + 2, k + 4, k + 1, k + 3).reshape(
+        *lead, c * r * r, h // r, w // r), "PixelUnshuffleBackward0")
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -244,5 +244,5 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
                            f"{channels} channels and {groups} groups.")
     if not input.numel():
         return input.clone()
-    return input.reshape(count, groups, channels // groups, -1).transpose(1, 2).reshape(
-        input.shape)
+    turned = input.reshape(count, groups, channels // groups, -1).transpose(1, 2)
+    return relabel(turned.reshape(input.shape), "ChannelShuffleBackward0")
