@@ -110,8 +110,11 @@ def _is_integer_scalar(part) -> bool:
 
 def _whole(value) -> int | None:
     """An end of a slice as an int."""
-    return int(value.item()) if isinstance(value, Tensor) else (
-        value if value is None else value.__index__())
+    if isinstance(value, Tensor):
+        return int(value.item())
+    if value is None or hasattr(value, "__index__"):
+        return value if value is None else value.__index__()
+    raise TypeError("slice indices must be integers or None or have an __index__ method")
 
 
 def _slice(view: Tensor, dim: int, part: slice) -> Tensor:

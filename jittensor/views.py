@@ -85,6 +85,8 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     (1, 3)
     """
     spec = input.spec
+    if type(dim0) is not int or type(dim1) is not int:      # 1.0 would be found as 1
+        dim0, dim1 = wrap_dim(dim0, spec.ndim), wrap_dim(dim1, spec.ndim)
     key = ("transpose", dim0, dim1)
     out = spec.views.get(key)
     if out is None:
@@ -157,18 +159,20 @@ def view(input: Tensor, *shape, size=None, dtype=None) -> Tensor:
         shape = sizes_of(shape, "size", size)
     if len(shape) == 1 and (isinstance(shape[0], dt.DType) or shape[0].__class__ is type):
         return view_dtype(input, dtype_of(shape[0], "view"))
+    for part in shape:
+        if type(part) is not int:          # 2.0 would be found as 2
+            shape = sizes_of(shape, "size")
+            break
     spec = input.spec
     out = spec.views.get(("view", shape))
     if out is None:
-        sizes = infer_size(sizes_of(shape, "size"), spec.numel)
+        sizes = infer_size(shape, spec.numel)
         strides = view_strides(spec.shape, spec.strides, sizes)
         if strides is None:
             raise RuntimeError(
                 "view size is not compatible with input tensor's size and stride (at least one "
                 "dimension spans across two contiguous subspaces). Use .reshape(...) instead.")
-        out = _spec(input, sizes, strides)
-        if all(type(s) is int for s in shape):
-            spec.views["view", shape] = out
+        out = spec.views["view", shape] = _spec(input, sizes, strides)
     return _shaped(input, out)
 
 

@@ -223,3 +223,16 @@ def test_a_number_at_a_mask_needs_no_places():
     whole = torch.arange(4)
     whole[whole > 1] = 0.75               # truncated, as a tensor of the number would be
     assert whole.tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("call", [
+    lambda x, one: x.view(16 * one), lambda x, one: x.reshape(16 * one),
+    lambda x, one: x.transpose(0, one), lambda x, one: x.sum(one), lambda x, one: x.unsqueeze(one),
+    lambda x, one: x.permute(one, 0), lambda x, one: x.expand(4 * one, 4),
+    lambda x, one: x.softmax(one), lambda x, one: x.select(0, one), lambda x, one: x[one:one],
+    lambda x, one: x.squeeze(one), lambda x, one: x.split(one)])
+def test_what_is_remembered_of_ints_does_not_answer_for_floats(call) -> None:
+    x = torch.ones(4, 4)
+    call(x, 1)
+    with pytest.raises(TypeError):
+        call(x, 1.0)
