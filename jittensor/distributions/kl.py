@@ -24,6 +24,7 @@ from .gumbel import EULER, Gumbel, Pareto
 from .half_normal import HalfNormal
 from .independent import Independent
 from .laplace import Laplace
+from .lowrank_multivariate_normal import LowRankMultivariateNormal
 from .multivariate_normal import MultivariateNormal, half_log_det, squared_distance
 from .normal import Normal
 from .one_hot_categorical import OneHotCategorical
@@ -192,6 +193,57 @@ def _vectors_vectors(p, q):
     spread = spread.pow(2).sum((-2, -1))
     distance = squared_distance(other, q.loc - p.loc)
     return half_log_det(other) - half_log_det(lower) + 0.5 * (spread + distance - n)
+
+
+def _of_one_size(p, q) -> int:
+    """The event's length."""
+    if p.event_shape != q.event_shape:
+        raise ValueError("KL-divergence between two (Low Rank) Multivariate Normals with"
+                         " different event shapes cannot be computed")
+    return p.event_shape[0]
+
+
+def _squares(matrix):
+    """The sum of a matrix' squares, batch by batch."""
+    return matrix.pow(2).sum((-2, -1))
+
+
+def _to_low_rank(p, q, roots, n: int, log_det):
+    """The divergence of a low-rank q, where p's covariance is the sum of A A^T over its `roots`:
+    tr(q's precision times A A^T), by Woodbury's identity for the precision."""
+    from .. import linalg
+    part = linalg.solve_triangular(q._lower, q._weighed, upper=False)
+    spread = sum(_squares(root * q._diag.rsqrt().unsqueeze(-1)) - _squares(part @ root)
+                 for root in roots)
+    return 0.5 * (q._log_det() - log_det + spread + q._distance(q.loc - p.loc) - n)
+
+
+@register_kl(LowRankMultivariateNormal, LowRankMultivariateNormal)
+def _low_rank_low_rank(p, q):
+    n = _of_one_size(p, q)
+    roots = p._factor, F.diag_embed(p._diag.sqrt())
+    return _to_low_rank(p, q, roots, n, p._log_det())
+
+
+@register_kl(MultivariateNormal, LowRankMultivariateNormal)
+def _vectors_low_rank(p, q):
+    n = _of_one_size(p, q)
+    root = p._unbroadcasted_scale_tril
+    return _to_low_rank(p, q, (root,), n, 2 * half_log_det(root))
+
+
+@register_kl(LowRankMultivariateNormal, MultivariateNormal)
+def _low_rank_vectors(p, q):
+    from .. import linalg
+    n = _of_one_size(p, q)
+    lower = q._unbroadcasted_scale_tril
+    batch = F.broadcast_tensors(p._diag[..., 0], lower[..., 0, 0])[0].shape
+    lower = lower.expand((*batch, n, n))
+    roots = p._factor, F.diag_embed(p._diag.sqrt())
+    spread = sum(_squares(linalg.solve_triangular(
+        lower, root.expand((*batch, n, root.shape[-1])), upper=False)) for root in roots)
+    distance = squared_distance(q._unbroadcasted_scale_tril, q.loc - p.loc)
+    return 0.5 * (2 * half_log_det(lower) - p._log_det() + spread + distance - n)
 
 
 @register_kl(Pareto, Pareto)

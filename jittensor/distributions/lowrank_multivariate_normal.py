@@ -98,14 +98,17 @@ class LowRankMultivariateNormal(Distribution):
     def _log_det(self) -> Tensor:
         return 2 * half_log_det(self._lower) + self._diag.log().sum(-1)
 
+    def _distance(self, away: Tensor) -> Tensor:
+        """away^T precision away."""
+        along = (self._weighed @ away.unsqueeze(-1)).squeeze(-1)
+        return (away.pow(2) / self._diag).sum(-1) - squared_distance(self._lower, along)
+
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        away = value - self.loc
-        along = (self._weighed @ away.unsqueeze(-1)).squeeze(-1)
-        distance = (away.pow(2) / self._diag).sum(-1) - squared_distance(self._lower, along)
         n = self._event_shape[0]
-        return -0.5 * (n * math.log(2 * math.pi) + self._log_det() + distance)
+        return -0.5 * (n * math.log(2 * math.pi) + self._log_det()
+                       + self._distance(value - self.loc))
 
     def entropy(self) -> Tensor:
         n = self._event_shape[0]

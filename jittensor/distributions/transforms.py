@@ -156,6 +156,14 @@ class PowerTransform(Transform):
         super().__init__(cache_size)
         self.exponent = exponent
 
+    def __eq__(self, other: Any) -> bool:
+        if not isinstance(other, PowerTransform):
+            return False
+        same = self.exponent == other.exponent
+        return bool(same.all()) if isinstance(same, Tensor) else same
+
+    __hash__ = object.__hash__
+
     @property
     def sign(self) -> Any:
         """The exponent's sign."""

@@ -68,9 +68,9 @@ class Muon(PerParameter):
     >>> p = torch.nn.Parameter(torch.eye(2))
     >>> (p * p).sum().backward()
     >>> torch.optim.Muon([p], lr=0.5, weight_decay=0.0).step()
-    >>> p.detach().round(decimals=1)
-    tensor([[0.5000, 0.0000],
-            [0.0000, 0.5000]])
+    >>> p.detach()
+    tensor([[0.4375, 0.0000],
+            [0.0000, 0.4375]])
     """
 
     older_options: dict[str, Any] = {}
