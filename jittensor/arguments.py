@@ -12,8 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .graph.arguments import dtype_of, parameter_names
-from .graph.dtypes import DType
+from .graph.arguments import parameter_names, read_dtype
 from .tensor import Tensor
 
 # parameters that take tensors where no annotation says so
@@ -114,9 +113,7 @@ def with_misfits(function: Callable, name: str, module: str = "") -> Callable:
     def call(*args: Any, **named: Any) -> Any:
         try:
             if named and typed:
-                dtype = named.get("dtype")
-                if dtype is not None and type(dtype) is not DType:
-                    named["dtype"] = dtype_of(dtype, name)
+                named = read_dtype(named, name)
             return function(*args, **named)
         except Exception:
             found = misfit(function, name, args, named)

@@ -59,8 +59,7 @@ def filled_out(out: Tensor, result: Tensor, dtype: DType | None, warns: bool = T
 
 
 def _filled(shape, value, dtype: DType | None, device, requires_grad: bool, out=None) -> Tensor:
-    if device is not None:
-        check_device(device)
+    check_device(device)
     if min(shape, default=0) < 0:
         bad = next(n for n in shape if n < 0)
         raise RuntimeError(f"Trying to create tensor with negative dimension {bad}: {list(shape)}")

@@ -203,8 +203,8 @@ def reduce(name: str, x: Tensor, dims=None, keepdim: bool = False, dtype=None) -
                 (rule.attrs[0] if rule.op is op else (), keepdim))
 
 
-def apply(name: str, tensors: tuple, attrs: tuple = (), scalars: tuple = (), spec=None,
-) -> Tensor:
+def apply(name: str, tensors: tuple, attrs: tuple = (), scalars: tuple = (), spec=None
+          ) -> Tensor:
     """Records a composite or opaque operator whose result has `spec` (a function making it)."""
     return record_rule(rule_of(name, tensors, attrs, scalars, spec), tensors, scalars)
 

@@ -163,25 +163,26 @@ def view(input: Tensor, *shape, size=None, dtype=None) -> Tensor:
         if type(part) is not int:          # 2.0 would be found as 2
             shape = sizes_of(shape, "size")
             break
-    spec = input.spec
-    out = spec.views.get(("view", shape))
+    out = _shaped(input, shape)
     if out is None:
-        sizes = infer_size(shape, spec.numel)
-        strides = view_strides(spec.shape, spec.strides, sizes)
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one "
+            "dimension spans across two contiguous subspaces). Use .reshape(...) instead.")
+    return out
+
+
+def _shaped(input: Tensor, sizes: tuple[int, ...]) -> Tensor | None:
+    """The view of the same elements under another shape; None where the strides do not allow it."""
+    spec = input.spec
+    out = spec.views.get(("view", sizes))
+    if out is None:
+        shape = infer_size(sizes, spec.numel)
+        strides = view_strides(spec.shape, spec.strides, shape)
         if strides is None:
-            raise RuntimeError(
-                "view size is not compatible with input tensor's size and stride (at least one "
-                "dimension spans across two contiguous subspaces). Use .reshape(...) instead.")
-        out = spec.views["view", shape] = _spec(input, sizes, strides)
-    return _shaped(input, out)
-
-
-def _shaped(input: Tensor, spec: Spec) -> Tensor:
-    """The view of the same elements that has another spec."""
-    if not differentiable(input):
-        return plain_view(input, spec, input.offset)
-    back = input.spec.shape
-    return make_view(input, spec, input.offset, "ViewBackward0", lambda g: reshape(g, back))
+            return None
+        out = spec.views["view", sizes] = _spec(input, shape, strides)
+    back = spec.shape
+    return make_view(input, out, input.offset, "ViewBackward0", lambda g: reshape(g, back))
 
 
 def view_dtype(input: Tensor, dtype) -> Tensor:
@@ -225,16 +226,12 @@ def reshape(input: Tensor, *sizes, shape=None) -> Tensor:
         if type(size) is not int:
             sizes = sizes_of(sizes, "shape")
             break
-    spec = input.spec
-    out = spec.views.get(("view", sizes))
+    out = _shaped(input, sizes)
     if out is None:
-        shape = infer_size(sizes, spec.numel)
-        strides = view_strides(spec.shape, spec.strides, shape)
-        if strides is None:
-            from .record import cast
-            return view(cast(input, spec.dtype, contiguous_strides(spec.shape)), shape)
-        out = spec.views["view", sizes] = _spec(input, shape, strides)
-    return _shaped(input, out)
+        from .record import cast
+        spec = input.spec
+        out = _shaped(cast(input, spec.dtype, contiguous_strides(spec.shape)), sizes)
+    return out
 
 
 def expand(input: Tensor, *sizes, size=None, implicit: bool = False) -> Tensor:
@@ -244,8 +241,6 @@ def expand(input: Tensor, *sizes, size=None, implicit: bool = False) -> Tensor:
     out = spec.views.get(("expand", sizes))
     if out is None:
         out = spec.views["expand", sizes] = _expanded(input, sizes)
-    if not differentiable(input):
-        return plain_view(input, out, input.offset)
     back = spec.shape
     return make_view(input, out, input.offset, "ExpandBackward0", lambda g: g.sum_to_size(back))
 
@@ -292,8 +287,6 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
         shape.insert(at, 1)
         strides.insert(at, step)
         out = spec.views["unsqueeze", at] = _spec(input, shape, strides)
-    if not differentiable(input):
-        return plain_view(input, out, input.offset)
     return make_view(input, out, input.offset, "UnsqueezeBackward0", lambda g: squeeze(g, at))
 
 
@@ -305,8 +298,6 @@ def squeeze(input: Tensor, dim=None) -> Tensor:
     out = spec.views.get(key)
     if out is None:
         out = spec.views[key] = _squeezed(input, key[1])
-    if not differentiable(input):
-        return plain_view(input, out, input.offset)
     back = spec.shape
     label = "SqueezeBackward0" if dim is None else "SqueezeBackward1"
     return make_view(input, out, input.offset, label, lambda g: reshape(g, back))
@@ -367,8 +358,6 @@ def _scatter_overlapping(out: Tensor, grad: Tensor, part: Spec, offset: int) -> 
 
 
 def _part(input: Tensor, spec: Spec, offset: int, label: str) -> Tensor:
-    if not differentiable(input):
-        return plain_view(input, spec, offset)
     whole, start = input.spec, offset - input.offset
     return make_view(input, spec, offset, label,
                      lambda g: scatter_part(g, whole, spec, start))

@@ -193,14 +193,9 @@ class GradNode:
     def _elementwise(self, grad: Tensor) -> list:
         op = self.op
         result = self.result() if self.outcome is not None else None
-        arguments, out = [], []
-        for k, x in enumerate(self.operands):
-            if isinstance(x, Tensor):
-                if x.storage.version != self.versions[k]:
-                    raise RuntimeError(modified(x, self, self.versions[k]))
-            elif x.__class__ is Packed:
-                x = x.unpack(self.edges[k])
-            arguments.append(x)
+        arguments = [self.saved(k) if x is not None else None
+                     for k, x in enumerate(self.operands)]
+        out = []
         for edge, spec, arg in zip(self.edges, self.specs, op.args, strict=True):
             if edge is None:
                 out.append(None)

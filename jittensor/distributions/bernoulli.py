@@ -11,16 +11,10 @@ from ..random import bernoulli
 from ..tensor import Tensor
 from . import constraints
 from .distribution import ExponentialFamily
-from .parameters import (
-    broadcast_all,
-    check_either,
-    lazy_property,
-    logits_to_probs,
-    probs_to_logits,
-)
+from .parameters import ProbsOrLogits, broadcast_all, check_either
 
 
-class Bernoulli(ExponentialFamily):
+class Bernoulli(ProbsOrLogits, ExponentialFamily):
     """1 with probability `probs` (or sigmoid of `logits`), else 0."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
@@ -34,20 +28,6 @@ class Bernoulli(ExponentialFamily):
         else:
             self.logits, = broadcast_all(logits)
         super().__init__(self._param.shape, validate_args=validate_args)
-
-    @property
-    def _param(self) -> Tensor:
-        return self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        """The log-odds."""
-        return probs_to_logits(self.probs, is_binary=True)
-
-    @lazy_property
-    def probs(self) -> Tensor:
-        """The probabilities of 1."""
-        return logits_to_probs(self.logits, is_binary=True)
 
     @property
     def param_shape(self) -> Any:

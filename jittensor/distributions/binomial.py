@@ -10,17 +10,10 @@ from ..sampling import binomial
 from ..tensor import Tensor
 from . import constraints
 from .distribution import Distribution
-from .parameters import (
-    broadcast_all,
-    check_either,
-    lazy_property,
-    logits_to_probs,
-    probs_to_logits,
-    softplus,
-)
+from .parameters import ProbsOrLogits, broadcast_all, check_either, softplus
 
 
-class Binomial(Distribution):
+class Binomial(ProbsOrLogits, Distribution):
     """Successes among `total_count` trials of probability `probs` (or sigmoid of `logits`)."""
 
     arg_constraints = {"total_count": constraints.nonnegative_integer,
@@ -35,24 +28,10 @@ class Binomial(Distribution):
         self.__dict__[name], self.total_count = given, count.type_as(given)
         super().__init__(self._param.shape, validate_args=validate_args)
 
-    @property
-    def _param(self) -> Tensor:
-        return self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
-
     @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self) -> Any:
         """0 to the number of trials."""
         return constraints.integer_interval(0, self.total_count)
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        """The log-odds of a success."""
-        return probs_to_logits(self.probs, is_binary=True)
-
-    @lazy_property
-    def probs(self) -> Tensor:
-        """The probability of a success."""
-        return logits_to_probs(self.logits, is_binary=True)
 
     param_shape = property(lambda self: self._param.shape)
     mean = property(lambda self: self.total_count * self.probs)

@@ -17,6 +17,7 @@ class Distribution:
     has_rsample = False
     has_enumerate_support = False
     _validate_args = __debug__
+    _kept: tuple[str, ...] = ()        # attributes that `expand` leaves as they are
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
@@ -72,6 +73,8 @@ class Distribution:
                 value = self.__dict__[name]
                 new.__dict__[name] = value.expand(
                     shape + value.shape[own:]) if isinstance(value, Tensor) else value.expand(shape)
+        for name in self._kept:
+            setattr(new, name, getattr(self, name))
         return self._born(new, shape)
 
     def _expanded(self) -> tuple:

@@ -11,16 +11,10 @@ from ..numeric import finfo
 from ..tensor import Tensor
 from . import constraints
 from .distribution import Distribution
-from .parameters import (
-    broadcast_all,
-    check_either,
-    lazy_property,
-    logits_to_probs,
-    probs_to_logits,
-)
+from .parameters import ProbsOrLogits, broadcast_all, check_either
 
 
-class Geometric(Distribution):
+class Geometric(ProbsOrLogits, Distribution):
     """Failures before the first success of probability `probs` (or sigmoid of `logits`)."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
@@ -40,16 +34,6 @@ class Geometric(Distribution):
                 f"Expected parameter probs ({type(value).__name__} of shape {tuple(value.shape)}) "
                 f"of distribution {self!r} to be positive but found invalid values:\n"
                 f"{value.reshape(-1)[~(value.reshape(-1) > 0)]}")
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        """The log-odds of a success."""
-        return probs_to_logits(self.probs, is_binary=True)
-
-    @lazy_property
-    def probs(self) -> Tensor:
-        """The probability of a success."""
-        return logits_to_probs(self.logits, is_binary=True)
 
     mean = property(lambda self: 1.0 / self.probs - 1.0)
     mode = property(lambda self: self.probs.detach() * 0)

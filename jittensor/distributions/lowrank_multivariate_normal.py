@@ -28,6 +28,7 @@ class LowRankMultivariateNormal(Distribution):
                        "cov_diag": constraints.independent(constraints.positive, 1)}
     support = constraints.real_vector
     has_rsample = True
+    _kept = ("_factor", "_diag", "_weighed", "_lower")
 
     def __init__(self, loc: Tensor, cov_factor: Tensor, cov_diag: Tensor,
                  validate_args: bool | None = None):
@@ -50,12 +51,6 @@ class LowRankMultivariateNormal(Distribution):
         inner = self._weighed @ cov_factor
         self._lower = linalg.cholesky(inner + eye(inner.shape[-1], dtype=inner.dtype))
         super().__init__(self.loc.shape[:-1], n, validate_args=validate_args)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> LowRankMultivariateNormal:
-        new = super().expand(batch_shape, _instance)
-        for name in ("_factor", "_diag", "_weighed", "_lower"):
-            setattr(new, name, getattr(self, name))
-        return new
 
     def _whole(self, matrix: Tensor) -> Tensor:
         return matrix.expand(self._batch_shape + self._event_shape + self._event_shape)

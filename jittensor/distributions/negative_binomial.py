@@ -11,16 +11,10 @@ from ..tensor import Tensor
 from . import constraints
 from .distribution import Distribution
 from .gamma import Gamma
-from .parameters import (
-    broadcast_all,
-    check_either,
-    lazy_property,
-    logits_to_probs,
-    probs_to_logits,
-)
+from .parameters import ProbsOrLogits, broadcast_all, check_either
 
 
-class NegativeBinomial(Distribution):
+class NegativeBinomial(ProbsOrLogits, Distribution):
     """Successes of probability `probs` before `total_count` failures."""
 
     arg_constraints = {"total_count": constraints.greater_than_eq(0),
@@ -35,16 +29,6 @@ class NegativeBinomial(Distribution):
         self.total_count, self.__dict__[name] = broadcast_all(total_count, given)
         self.total_count = self.total_count.type_as(self.__dict__[name])
         super().__init__(self.total_count.shape, validate_args=validate_args)
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        """The log-odds of a success."""
-        return probs_to_logits(self.probs, is_binary=True)
-
-    @lazy_property
-    def probs(self) -> Tensor:
-        """The probability of a success."""
-        return logits_to_probs(self.logits, is_binary=True)
 
     mean = property(lambda self: self.total_count * self.logits.exp())
     variance = property(lambda self: self.mean / (-self.logits).sigmoid())

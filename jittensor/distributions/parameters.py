@@ -78,3 +78,22 @@ class lazy_property:  # noqa: N801
             value = self.wrapped(instance)
         setattr(instance, self.name, value)
         return value
+
+
+class ProbsOrLogits:
+    """What has a probability that was given as such or as its log-odds; the other is computed when
+    it is first looked at."""
+
+    @property
+    def _param(self) -> Tensor:
+        return self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
+
+    @lazy_property
+    def logits(self) -> Tensor:
+        """The log-odds."""
+        return probs_to_logits(self.probs, is_binary=True)
+
+    @lazy_property
+    def probs(self) -> Tensor:
+        """The probability."""
+        return logits_to_probs(self.logits, is_binary=True)

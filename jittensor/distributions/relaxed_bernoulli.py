@@ -9,24 +9,18 @@ from ..tensor import Tensor
 from . import constraints
 from .bernoulli import Bernoulli
 from .distribution import Distribution
-from .parameters import (
-    broadcast_all,
-    check_either,
-    clamp_probs,
-    lazy_property,
-    logits_to_probs,
-    probs_to_logits,
-)
+from .parameters import ProbsOrLogits, broadcast_all, check_either, clamp_probs
 from .transformed_distribution import TransformedDistribution
 from .transforms import SigmoidTransform
 
 
-class LogitRelaxedBernoulli(Distribution):
+class LogitRelaxedBernoulli(ProbsOrLogits, Distribution):
     """The log-odds of a RelaxedBernoulli's draws (Maddison et al. 2017, arXiv:1611.00712)."""
 
     arg_constraints = Bernoulli.arg_constraints
     support = constraints.real
     has_rsample = True
+    _kept = ("temperature",)
 
     def __init__(self, temperature: Any, probs: Any = None, logits: Any = None,
                  validate_args: bool | None = None):
@@ -37,25 +31,6 @@ class LogitRelaxedBernoulli(Distribution):
         else:
             self.logits, = broadcast_all(logits)
         super().__init__(self._param.shape, validate_args=validate_args)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> LogitRelaxedBernoulli:
-        new = super().expand(batch_shape, _instance)
-        new.temperature = self.temperature
-        return new
-
-    @property
-    def _param(self) -> Tensor:
-        return self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        """The log-odds."""
-        return probs_to_logits(self.probs, is_binary=True)
-
-    @lazy_property
-    def probs(self) -> Tensor:
-        """The probabilities of 1."""
-        return logits_to_probs(self.logits, is_binary=True)
 
     @property
     def param_shape(self) -> Any:

@@ -23,6 +23,7 @@ class ExpRelaxedCategorical(Distribution):
     arg_constraints = Categorical.arg_constraints
     support = constraints.real_vector
     has_rsample = True
+    _kept = ("temperature",)
 
     def __init__(self, temperature: Any, probs: Tensor | None = None,
                  logits: Tensor | None = None, validate_args: bool | None = None):
@@ -33,11 +34,6 @@ class ExpRelaxedCategorical(Distribution):
 
     def _expanded(self) -> tuple:
         return ("_categorical",)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> ExpRelaxedCategorical:
-        new = super().expand(batch_shape, _instance)
-        new.temperature = self.temperature
-        return new
 
     probs = property(lambda self: self._categorical.probs)
     logits = property(lambda self: self._categorical.logits)

@@ -12,7 +12,7 @@ from ..graph import dtypes as dt
 from ..graph.node import Storage, spec_of, user_frame
 from ..graph.ops import OPS, Op
 from ..graph.shapes import contiguous_strides, wrap_dim
-from ..record import cast, finish, source, store, write_rule
+from ..record import cast, finish, sources, store, write_rule
 from ..tensor import Tensor, new_tensor
 from .rows import into, title
 from .rules import gradient_rule
@@ -78,12 +78,9 @@ def _joined(op: Op, parts: list[Tensor], layout: tuple) -> Tensor:
     storage = Storage(None, spec.nbytes)
     whole, origin = new_tensor(storage, spec), user_frame()
     for k, region, offset, rule in places:
-        x = parts[k]
-        held = x.storage
-        store(storage, region, offset, rule, (held.node or source(x),),
-              (x.offset,) if x.offset else None, (), origin)
-        if held.external is not None:
-            finish((x,))
+        part = (parts[k],)
+        store(storage, region, offset, rule, *sources(part), (), origin)
+        finish(part)
     if modes.grad:
         for x in parts:
             if x._leaf or x._fn is not None:

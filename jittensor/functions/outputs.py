@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from ..arguments import misfit, with_misfits
 from ..autograd.modes import modes
-from ..graph.arguments import dtype_of, parameter_names
+from ..graph.arguments import parameter_names, read_dtype
 from ..graph.ops import _scalar_name
 from ..record import overlap
 from ..tensor import Tensor
@@ -128,9 +128,7 @@ _REWRITTEN = {"dim", "dims", "keepdim", "dtype"}
 
 def _renamed(named: dict, function: str) -> dict:
     """Keyword arguments with PyTorch's names for NumPy's, and DTypes for Python's types."""
-    dtype = named.get("dtype")
-    if dtype is not None:
-        named["dtype"] = dtype_of(dtype, function)
+    read_dtype(named, function)
     for theirs, ours in (("axis", "dim"), ("keepdims", "keepdim")):
         if theirs in named and ours not in named:
             named[ours] = named.pop(theirs)

@@ -29,14 +29,19 @@ def dtype_of(value, function: str) -> DType:
     return found
 
 
+def read_dtype(named: dict, function: str) -> dict:
+    """Keyword arguments of a function with the DType that `dtype` names, where it is given."""
+    dtype = named.get("dtype")
+    if dtype is not None:
+        named["dtype"] = dtype_of(dtype, function)
+    return named
+
+
 def takes_dtype(function: Callable, name: str) -> Callable:
     """The function, called `name`, whose keyword `dtype` may be a Python type too."""
     @functools.wraps(function)
     def call(*args, **named):
-        dtype = named.get("dtype")
-        if dtype is not None and type(dtype) is not DType:
-            named["dtype"] = dtype_of(dtype, name)
-        return function(*args, **named)
+        return function(*args, **read_dtype(named, name))
 
     return call
 
