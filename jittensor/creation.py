@@ -15,6 +15,7 @@ from .graph.dtypes import Default, DType
 from .graph.node import Storage, spec_of
 from .graph.ops import _scalar_name
 from .graph.shapes import sizes_of
+from .kernels.random_arithmetic import scale_and_shift32, scale_and_shift64
 from .nested import read
 from .numeric import check_fits
 from .record import fill
@@ -394,7 +395,15 @@ def _ends(name: str, start, end, steps) -> tuple:
     return *(v.item() if isinstance(v, Tensor) else v for v in (start, end)), steps.__index__()
 
 
-def _spaced(start, end, steps: int, dtype: DType) -> np.ndarray:
+def _line(at: np.ndarray, by, base) -> np.ndarray:
+    return base + by * at
+
+
+# of linspace, whose products and sums of real numbers PyTorch rounds once
+_FUSED = {np.float32: scale_and_shift32, np.float64: scale_and_shift64}
+
+
+def _spaced(start, end, steps: int, dtype: DType, lines: dict = _FUSED) -> np.ndarray:
     """PyTorch's linspace: from both ends towards the middle, in the dtype's own arithmetic."""
     kind = dtype.compute.numpy
     i = np.arange(steps)
@@ -407,8 +416,8 @@ def _spaced(start, end, steps: int, dtype: DType) -> np.ndarray:
         return np.where(i < steps // 2, up, down).astype(dtype.numpy)
     first, last = kind.type(start), kind.type(end)
     step = (last - first) / kind.type(max(steps - 1, 1))
-    up = first + step * i.astype(kind)
-    down = last - step * (steps - 1 - i).astype(kind)
+    line = lines.get(kind.type, _line)
+    up, down = line(i.astype(kind), step, first), line((steps - 1 - i).astype(kind), -step, last)
     return np.where(i < steps // 2, up, down).astype(dtype.numpy)
 
 
@@ -424,7 +433,7 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
         step = (float(end) - float(start)) / max(steps - 1, 1)
         values = np.power(float(base), float(start) + step * np.arange(steps)).astype(dtype.numpy)
     else:
-        wide = _spaced(float(start), float(end), steps, dt.float64)
+        wide = _spaced(float(start), float(end), steps, dt.float64, {})
         values = np.power(base, wide).astype(dtype.numpy)
     result = from_array(values, dtype)
     if out is not None:

@@ -203,3 +203,12 @@ def test_the_default_dtype_is_not_printed():
             module.set_default_dtype(module.float32)
 
     assert printed(jittensor) == printed(torch)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("ends", [(-1, 1), (0, 10), (-3.3, 7.1), (2, -5), (3, 3)])
+def test_evenly_spaced_numbers_are_the_same_to_the_bit(dtype, ends):
+    for steps in (0, 1, 2, 7, 8, 19, 100, 1001, 40_000):
+        got, want = (lib.linspace(*ends, steps, dtype=getattr(lib, dtype)).numpy()
+                     for lib in (jittensor, torch))
+        assert got.tobytes() == want.tobytes()
