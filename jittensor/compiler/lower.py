@@ -18,7 +18,8 @@ from .fuse import LONG_ROW, Group
 from .graph import Entry, Graph
 from .loops import Loop, address
 
-TILE_SIDE = 64         # elements of a side of a tile where operands are transposed
+TILE_SIDE = 64         # columns of a block where operands are transposed, and most of its rows
+TILE_BYTES = 1 << 15   # of all the stack tiles of such a block
 COLUMNS = 128          # columns of a block in a column reduction
 FEW_COLUMNS = 32       # the same where a block is swept again, while it is in the cache
 
@@ -304,6 +305,16 @@ def columns_of(nest: LoopNest) -> int:
     return FEW_COLUMNS if again else COLUMNS
 
 
+def tile_rows(nest: LoopNest) -> int:
+    """The rows of a block of a tiled kernel: fewer where many operands lie across."""
+    sizes = {d.code: d.itemsize for d in dt.BY_NAME.values()}
+    a_row = TILE_SIDE * sum(sizes[o.dtype] for o in nest.operands if o.outer == "n")
+    rows = TILE_SIDE
+    while rows > 16 and rows * a_row > TILE_BYTES:
+        rows //= 2
+    return rows
+
+
 GRAIN = 1 << 15        # elements a thread should get at the least
 EXPENSIVE = 8          # how many plain operators a transcendental one weighs
 
@@ -316,9 +327,10 @@ def _share(launch: Launch, nest: LoopNest, sizes: list[int], rows: int, cols: in
         if 0 in sizes:
             launch.total = 0
     elif nest.kind == "tiled":
-        tiles = [-(-n // TILE_SIDE) for n in sizes[-2:]]
-        launch.total = rows // max(1, sizes[-1] * sizes[-2]) * tiles[0] * tiles[1]
-        launch.grain = max(1, GRAIN // (TILE_SIDE * TILE_SIDE * cost))
+        height = tile_rows(nest)
+        tiles = -(-sizes[-2] // height) * -(-sizes[-1] // TILE_SIDE)
+        launch.total = rows // max(1, sizes[-1] * sizes[-2]) * tiles
+        launch.grain = max(1, GRAIN // (height * TILE_SIDE * cost))
         if 0 in sizes:
             launch.total = 0
     elif nest.kind == "row":

@@ -13,27 +13,15 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .intrinsics import F64, I32, I64, LLVM, LLVM_ALIGN, NUMBA, combine
+from .turning import turned
 
 SIDE = 4             # rows, and elements of each, that are turned at once
 BESIDE = 8           # rows that go side by side
 
 
-def _shuffle(b, x, y, order: list[int]):
-    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(order)), order))
-
-
-def _turned(b, rows: list) -> list:
-    """The columns of four vectors of four elements."""
-    low, high = [0, 4, 1, 5], [2, 6, 3, 7]
-    pairs = [_shuffle(b, rows[0], rows[1], low), _shuffle(b, rows[2], rows[3], low),
-             _shuffle(b, rows[0], rows[1], high), _shuffle(b, rows[2], rows[3], high)]
-    return [_shuffle(b, pairs[k], pairs[k + 1], order)
-            for k in (0, 2) for order in ([0, 1, 4, 5], [2, 3, 6, 7])]
-
-
 def _scan(how: str, code: str):
     kind, wide = LLVM[code], ir.VectorType(F64, SIDE)
-    narrow = ir.VectorType(kind, SIDE)
+    narrow, half = ir.VectorType(kind, SIDE), 2 if code == "f64" else 4
 
     def widened(b, value):
         return value if code == "f64" else b.fpext(value, wide)
@@ -59,10 +47,10 @@ def _scan(how: str, code: str):
                         v.align = LLVM_ALIGN[code]
                         block.append(v)
                     sums = []
-                    for column in _turned(b, block):
+                    for column in turned(b, block, half):
                         b.store(combine(b, how, "f64", b.load(total), widened(b, column)), total)
                         sums.append(narrowed(b, b.load(total)))
-                    for row, v in zip(written, _turned(b, sums), strict=True):
+                    for row, v in zip(written, turned(b, sums, half), strict=True):
                         b.store(v, b.bitcast(b.gep(row, [at]), narrow.as_pointer())
                                 ).align = LLVM_ALIGN[code]
             first = b.mul(blocks, ir.Constant(I64, SIDE))

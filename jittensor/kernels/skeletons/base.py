@@ -21,6 +21,7 @@ NUMBERS = (
     "complex64",
     "complex128",
 )
+TURNS = {"turn_in", "turn_out"}
 OWN = {
     "word",
     "fword",
@@ -89,10 +90,12 @@ class Kernel:
         """The whole file."""
         self.head()
         self.body()
-        math, own, plain = [], [], []
+        math, own, plain, turns = [], [], [], []
         for name in sorted(self.imports):
             if name in ("int64",):
                 plain.append(name)
+            elif name in TURNS:
+                turns.append(name)
             elif name in OWN or name.startswith(OWN_PREFIXES):
                 own.append(name)
             else:
@@ -105,6 +108,8 @@ class Kernel:
             head.append(f"from numba import {', '.join(numbers)}")
         if own:
             head.append(f"from jittensor.kernels.cpu.intrinsics import {', '.join(own)}")
+        if turns:
+            head.append(f"from jittensor.kernels.cpu.turning import {', '.join(turns)}")
         if math:
             head.append(f"from jittensor.kernels.cpu.functions import {', '.join(math)}")
         head += [f"{name} = np.{text}" for text, name in self.constants.items()]

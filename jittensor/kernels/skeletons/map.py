@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ...compiler.lower import TILE_SIDE
+from ...compiler.lower import TILE_SIDE, tile_rows
 from .base import Kernel
-
-STRIP = 8   # columns of a tile walked at a time: as many lines a power of two apart fit in a set
 
 
 class MapKernel(Kernel):
@@ -44,32 +42,53 @@ class MapKernel(Kernel):
 
 
 class TiledKernel(Kernel):
-    """Elementwise where one operand's fast dim is another's slow one: work items are square tiles
-    of the last two loops, so that both walk memory that stays in the cache."""
+    """Elementwise where one operand's fast dim is another's slow one: work items are square blocks
+    of the last two loops. Operands that lie across the last loop are turned into stack tiles
+    before the block's rows are walked, or out of them afterwards."""
 
     def body(self) -> None:
         nest = self.nest
         keep = {i for i, s in enumerate(nest.body) if s.stores}
         last = nest.n_outer - 1
-        for k, o in enumerate(nest.operands):
-            if o.outer == "n":
-                self.put(f"d{k} = {self.stride(k, last)}")
+        across = [k for k, o in enumerate(nest.operands) if o.outer == "n"]
+        rows = self._tiles(across)
         udiv = self.use("udiv")
-        self.put(f"across = {udiv}(n{last} + {TILE_SIDE - 1}, {TILE_SIDE})",
-                 f"down = {udiv}(n{last - 1} + {TILE_SIDE - 1}, {TILE_SIDE})",
+        self.put(f"wide = {udiv}(n{last} + {TILE_SIDE - 1}, {TILE_SIDE})",
+                 f"high = {udiv}(n{last - 1} + {rows - 1}, {rows})",
                  "for item in range(begin, end):")
         self.depth += 1
-        self.put(f"lead = {udiv}(item, across * down)", "rest = item - lead * across * down",
-                 f"row = {udiv}(rest, across)", f"c0 = (rest - row * across) * {TILE_SIDE}",
-                 f"c1 = min(n{last}, c0 + {TILE_SIDE})", f"r0 = row * {TILE_SIDE}",
-                 f"r1 = min(n{last - 1}, r0 + {TILE_SIDE})")
+        self.put(f"lead = {udiv}(item, wide * high)", "rest = item - lead * wide * high",
+                 f"row = {udiv}(rest, wide)", f"c0 = (rest - row * wide) * {TILE_SIDE}",
+                 f"r0 = row * {rows}", f"width = min({TILE_SIDE}, n{last} - c0)",
+                 f"height = min({rows}, n{last - 1} - r0)")
         names = [f"x{k}" for k in range(last - 1)]
         self.unravel("lead", [f"n{k}" for k in range(last - 1)], names)
-        self.put(f"for s0 in range(c0, c1, {STRIP}):", "    for r in range(r0, r1):")
-        self.depth += 2
-        loops = {**dict(enumerate(names)), last - 1: "r"}
+        loops = {**dict(enumerate(names)), last - 1: "r0", last: "c0"}
         for k in range(len(nest.operands)):
             self.put(f"b{k} = {self.use('shift')}(p{k}, {self.base(k, loops)})")
-        self.pointer = lambda k: f"b{k}"
-        self.elements("c", "s0", f"min(c1, s0 + {STRIP})", lambda: self.compute(
-            sorted(keep), lambda k: self.along(nest.operands[k].outer, "c", f"d{k}"), keep))
+        self._turn("turn_in", [k for k in across if "r" in nest.operands[k].mode])
+        self.put("for r in range(height):")
+        self.depth += 1
+        for k in range(len(nest.operands)):
+            self.put(f"e{k} = {self.use('shift')}(t{k}, r * {TILE_SIDE})" if k in across else
+                     f"e{k} = {self.use('shift')}(b{k}, r * {self.stride(k, last - 1)})")
+        self.pointer = lambda k: f"e{k}"
+        self.elements("c", "0", "width", lambda: self.compute(
+            sorted(keep), lambda k: self.along("1" if k in across else nest.operands[k].outer,
+                                               "c", ""), keep))
+        self.depth -= 1
+        self._turn("turn_out", [k for k in across if "w" in nest.operands[k].mode])
+
+    def _tiles(self, across: list[int]) -> int:
+        """The tiles of operands; how many rows each has, so that all stay in the cache."""
+        rows = tile_rows(self.nest)
+        for k in across:
+            tile = self.use(f"tile_{self.nest.operands[k].dtype}")
+            self.put(f"t{k} = {tile}({TILE_SIDE * rows})")
+        return rows
+
+    def _turn(self, how: str, operands: list[int]) -> None:
+        last = self.nest.n_outer - 1
+        for k in operands:
+            self.put(f"{self.use(how)}(t{k}, {TILE_SIDE}, b{k}, {self.stride(k, last - 1)}, "
+                     f"{self.stride(k, last)}, height, width)")
