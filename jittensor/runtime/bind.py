@@ -150,11 +150,11 @@ def proceed(state: list, wait: bool = True) -> None:
     slices = bound.slices
     first = int(bound.table[6]) if len(slices) > 1 else 0
     if not bound.large or config.threads == 1:
-        with one_blas_thread(bound.blas):
-            for last in slices:
-                if last > first:
-                    bound.native.run(*given, first, last)
-                    first = last
+        if bound.blas:
+            with one_blas_thread(True):
+                _run_slices(bound, given, first)
+        else:
+            _run_slices(bound, given, first)
     elif wait or len(slices) > 1:
         for last in slices:
             if last > first:
@@ -165,6 +165,14 @@ def proceed(state: list, wait: bool = True) -> None:
         _open(state, given, 0, bound.launches)
     done()
     interrupted.remove(state)
+
+
+def _run_slices(bound: Bound, given: tuple, first: int) -> None:
+    """Runs what follows launch `first` on the caller's thread."""
+    for last in bound.slices:
+        if last > first:
+            bound.native.run(*given, first, last)
+            first = last
 
 
 def _open(state: list, given: tuple, first: int, last: int) -> None:

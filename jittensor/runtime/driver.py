@@ -19,6 +19,7 @@ from ..kernels.compile import (
     write_whole,
 )
 
+ENTRIES = ("run", "start", "join", "serve")       # functions that Python calls
 _native = None
 
 
@@ -47,6 +48,15 @@ def _load():
             module = apart(_import, stem, path)
         if not module.run._cache_hits:
             stats.compile_seconds += time.perf_counter() - started
+    return _direct(module)
+
+
+def _direct(module):
+    """The module with its functions as what Numba's dispatchers would call for their one
+    signature: nothing is left to choose at a call."""
+    module.dispatchers = [getattr(module, name) for name in ENTRIES]     # they own the code
+    for name, dispatcher in zip(ENTRIES, module.dispatchers, strict=True):
+        setattr(module, name, dispatcher.overloads[dispatcher.signatures[0]].entry_point)
     return module
 
 

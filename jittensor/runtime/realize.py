@@ -21,7 +21,7 @@ from ..compiler.plan import make_plan
 from ..config import config
 from ..graph.node import Node, Storage, user_frame, where
 from ..kernels.compile import stats
-from . import blocks
+from . import alone, blocks
 from .bind import Bound, begin, finish_interrupted, interrupted, lock, proceed, settle
 from .pieces import Loose, crossing, cut, written_storage
 
@@ -59,6 +59,8 @@ def realize_all() -> None:
         if interrupted:
             finish_interrupted()
             PENDING[:] = [n for n in PENDING if n.index >= 0]
+        if len(PENDING) == 1 and alone.run(PENDING):
+            return
         nodes = PENDING[:]
         if not nodes:
             return
@@ -99,6 +101,8 @@ def _run(nodes: list[Node], needed: set[Node] = NONE) -> None:
                 _fail(PENDING[:], error)
                 raise
         _note_use(key)
+        if len(nodes) == 1 and nodes[0].base is None:
+            alone.remember(nodes[0], bound, len(binding.addresses), len(binding.floats))
         execute(bound, binding)
 
 
@@ -119,6 +123,12 @@ def plan_for(key: tuple, binding: Binding) -> Bound:
         bound = _planned(key, binding)
     _note_use(key)
     return bound
+
+
+def forget_plans() -> None:
+    """Forgets every plan."""
+    PLANS.clear()
+    alone.forget()
 
 
 def _planned(key: tuple, binding: Binding) -> Bound:

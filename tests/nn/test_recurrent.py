@@ -12,7 +12,7 @@ import jittensor as jt
 from jittensor import nn
 from jittensor.nn.functional.recurrent_layer import RecurrentLayer, unrolled
 from jittensor.nn.utils import rnn
-from jittensor.runtime.realize import PLANS
+from jittensor.runtime.realize import forget_plans
 
 CELLS = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 MODES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN,
@@ -123,7 +123,7 @@ def test_threads_change_no_bits() -> None:
     try:
         for count in (1, 2):
             jt.set_num_threads(count)
-            PLANS.clear()            # a plan is cut for the threads that there were
+            forget_plans()            # a plan is cut for the threads that there were
             jt.manual_seed(0)
             net = nn.LSTM(40, 50)
             output, _ = net(x)

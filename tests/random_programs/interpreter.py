@@ -123,10 +123,10 @@ def _operand(dtype, address: int, sizes, strides) -> np.ndarray:
 def interpreted():
     """Plans are interpreted while this lasts."""
     before = realize.execute, realize.Bound
-    realize.PLANS.clear()
+    realize.forget_plans()
     realize.execute, realize.Bound = execute, lambda plan, slots: plan     # nothing is compiled
     try:
         yield
     finally:
         realize.execute, realize.Bound = before
-        realize.PLANS.clear()
+        realize.forget_plans()

@@ -199,7 +199,7 @@ def test_what_cannot_be_compiled_holds_nothing_up(monkeypatch) -> None:
         raise ValueError("no plan today")
 
     monkeypatch.setattr(realize, "make_plan", broken)
-    realize.PLANS.clear()
+    realize.forget_plans()
     with pytest.raises(ValueError, match="no plan today"):
         kept.realize()
     monkeypatch.undo()
