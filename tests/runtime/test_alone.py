@@ -14,6 +14,7 @@ from jittensor.runtime import realize
 @pytest.fixture
 def keys(monkeypatch):
     """How many keys were made."""
+    torch.realize()                     # what other tests left
     counted = []
     plain = realize.snapshot
     monkeypatch.setattr(realize, "snapshot", lambda *a: counted.append(1) or plain(*a))
