@@ -15,7 +15,7 @@ from .graph.shapes import broadcast_shapes, expand_strides, may_overlap_itself, 
 from .kernels.compile import stats
 from .runtime import blocks, realize
 from .runtime.realize import PENDING, realize_all
-from .tensor import Tensor, empty_tensor
+from .tensor import Tensor, empty_tensor, realize_storage
 
 RULES: dict[tuple, Rule] = {}
 _new = object.__new__
@@ -75,7 +75,6 @@ def source(x: Tensor):
     if node is not None:
         return node
     if storage.block is None:
-        from .tensor import realize_storage
         realize_storage(storage)
     return storage if storage.external is None else _seen(storage)
 
@@ -330,7 +329,6 @@ def store(storage: Storage, spec: Spec, offset: int, rule: Rule, srcs, offsets, 
         node.base, node.out_offset = None, 0
     else:
         if storage.block is None and storage.node is None:
-            from .tensor import realize_storage
             realize_storage(storage)
         node.base = storage.node or storage
         node.out_offset = offset

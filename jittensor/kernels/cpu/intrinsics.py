@@ -136,19 +136,6 @@ def poke(typingctx, pointer, i, value):
     return types.void(pointer, types.int64, pointer.dtype), codegen
 
 
-@intrinsic
-def copy_run(typingctx, target, source, count):
-    """`target[:count] = source[:count]`, of the same type, by memcpy."""
-    def codegen(ctx, b, sig, a):
-        target, source = (b.bitcast(p, I8.as_pointer()) for p in a[:2])
-        size = ctx.get_abi_sizeof(ctx.get_data_type(sig.args[0].dtype))
-        move = b.module.declare_intrinsic("llvm.memcpy", [target.type, source.type, I64])
-        b.call(move, [target, source, b.mul(a[2], I64(size)), ir.IntType(1)(0)])
-        return ctx.get_dummy_value()
-
-    return types.void(target, target, types.int64), codegen
-
-
 # ── 16-bit floats are kept as uint16 and computed in float32 ──────────────────────────────────
 def _f32_of_bf16(b, bits):
     return b.bitcast(b.shl(b.zext(bits, I32), ir.Constant(I32, 16)), F32)

@@ -23,7 +23,6 @@ NUMBERS = (
 )
 TURNS = {"turn_in", "turn_out"}
 OWN = {
-    "copy_run",
     "word",
     "fword",
     "load",

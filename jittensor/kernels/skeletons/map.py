@@ -18,9 +18,6 @@ class MapKernel(Kernel):
             for k, o in enumerate(operands):
                 if o.outer == "n":
                     self.put(f"d{k} = {self.stride(k, 0)}")
-            if self._is_copy():
-                self._copy("begin", "end")
-                return
             self.elements("i", "begin", "end", lambda: self.compute(
                 sorted(keep), lambda k: self.along(operands[k].outer, "i", f"d{k}"), keep))
             return
@@ -39,25 +36,9 @@ class MapKernel(Kernel):
             if o.outer == "n":
                 self.put(f"d{k} = {self.stride(k, last)}")
         self.pointer = lambda k: f"b{k}"
-        if self._is_copy():
-            self._copy("c0", "c1")
-        else:
-            self.elements("c", "c0", "c1", lambda: self.compute(
-                sorted(keep), lambda k: self.along(operands[k].outer, "c", f"d{k}"), keep))
+        self.elements("c", "c0", "c1", lambda: self.compute(
+            sorted(keep), lambda k: self.along(operands[k].outer, "c", f"d{k}"), keep))
         self.put("i += c1 - c0")
-
-    def _is_copy(self) -> bool:
-        """Whether runs of memory are copied as they are."""
-        operands, body = self.nest.operands, self.nest.body
-        return (len(body) == 1 and body[0].op in ("clone", "cast") and len(operands) == 2
-                and len({o.dtype for o in operands}) == 1
-                and all(o.outer == "1" and len(o.mode) == 1 for o in operands))
-
-    def _copy(self, first: str, last: str) -> None:
-        """Elements first..last through the C library, which writes lines that it need not read."""
-        target, source = sorted(range(2), key=lambda k: self.nest.operands[k].mode, reverse=True)
-        ends = [f"{self.use('shift')}({self.pointer(k)}, {first})" for k in (target, source)]
-        self.put(f"{self.use('copy_run')}({', '.join(ends)}, {last} - {first})")
 
 
 class TiledKernel(Kernel):
