@@ -21,7 +21,7 @@ from .loops import Loop, address
 TILE_SIDE = 64         # columns of a block where operands are transposed, and most of its rows
 TILE_BYTES = 1 << 15   # of all the stack tiles of such a block
 COLUMNS = 128          # columns of a block in a column reduction
-FEW_COLUMNS = 32       # the same where a block is swept again, while it is in the cache
+FEW_COLUMNS = 64       # the same where a block is swept again, while it is in the cache
 
 
 class Operand(NamedTuple):
@@ -146,6 +146,8 @@ class Lowering:
         nest = LoopNest(kind, len(outer), len(inner),
                         tuple([_operand(o, len(outer)) for o in self.operands]),
                         tuple(body), "".join([kind for kind, _ in self.scalars]))
+        if kind == "col" and self._wide(nest, outer, inner):
+            nest = nest._replace(kind="wide")
         return self._launch(nest, outer, inner)
 
     # ── operands ──────────────────────────────────────────────────────────────────────────────
@@ -249,6 +251,36 @@ class Lowering:
                     return True
         return False
 
+    def _wide(self, nest: LoopNest, outer: list, inner: list) -> bool:
+        """Whether a column kernel's blocks may all have the full number of columns: the last one
+        then begins before the end of its neighbour and does the shared columns again. For that
+        its results must lie over nothing that it reads."""
+        columns = columns_of(nest)
+        if not outer or _size(outer[-1]) < columns:
+            return False
+        if not _size(outer[-1]) % columns:
+            return True
+        sizes = [_size(part) for part in outer] + [_size(part) for part in inner]
+        read = [self._reach(o, sizes) for o in self.operands if "r" in o.mode]
+        for o in self.operands:
+            if "w" in o.mode:
+                kind, begin, end = self._reach(o, sizes)
+                if kind[0] not in ("out", "arena") or any(
+                        kind == other and begin < stop and start < end
+                        for other, start, stop in read):
+                    return False
+        return True
+
+    def _reach(self, o: _Access, sizes: list[int]) -> tuple:
+        """(a memory, first byte, end) of an operand."""
+        span = [(n - 1) * step for n, step in zip(sizes, o.steps, strict=True)]
+        low, high = sum(min(s, 0) for s in span), sum(max(s, 0) for s in span)
+        kind, at = o.place.memory
+        base = at if kind == "arena" else 0
+        first, end = o.place.offset + low, o.place.offset + high + 1
+        return ((kind,) if kind == "arena" else o.place.memory,
+                base + first * o.dtype.itemsize, base + end * o.dtype.itemsize)
+
     # ── words ─────────────────────────────────────────────────────────────────────────────────
     def _launch(self, nest: LoopNest, outer, inner) -> Launch:
         sizes = [_size(part) for part in outer + inner]
@@ -302,7 +334,10 @@ def _step_class(steps: list[int]) -> str:
 def columns_of(nest: LoopNest) -> int:
     """The columns of a block in a column reduction."""
     again = any(s.phase for s in nest.body if s.combine or s.level == "full")
-    return FEW_COLUMNS if again else COLUMNS
+    if not again:
+        return COLUMNS
+    wide = any(s.compute == "f64" for s in nest.body)      # as many bytes, on the stack
+    return FEW_COLUMNS // 2 if wide else FEW_COLUMNS
 
 
 def tile_rows(nest: LoopNest) -> int:
@@ -335,7 +370,7 @@ def _share(launch: Launch, nest: LoopNest, sizes: list[int], rows: int, cols: in
             launch.total = 0
     elif nest.kind == "row":
         launch.total, launch.grain = rows, max(1, GRAIN // max(1, cols * cost))
-    elif nest.kind == "col":
+    elif nest.kind in ("col", "wide"):
         fast = sizes[nest.n_outer - 1] if nest.n_outer else 1
         columns = columns_of(nest)
         launch.total = rows // max(fast, 1) * -(-fast // columns)

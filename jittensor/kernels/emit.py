@@ -7,13 +7,13 @@ for each operand its pointer and strides, then scalars), begin..end the work ite
 from __future__ import annotations
 
 from ..compiler.lower import LoopNest
-from .skeletons.column import ColumnKernel
+from .skeletons.column import ColumnKernel, WideColumnKernel
 from .skeletons.map import MapKernel, TiledKernel
 from .skeletons.row import RowKernel
 from .skeletons.split import SplitKernel
 
 SKELETONS = {"map": MapKernel, "tiled": TiledKernel, "row": RowKernel, "split": SplitKernel,
-             "col": ColumnKernel}
+             "col": ColumnKernel, "wide": WideColumnKernel}
 
 
 def emit(nest: LoopNest) -> str:

@@ -10,6 +10,7 @@ import scipy.special
 import jittensor as torch
 from jittensor.config import config
 from jittensor.kernels.compile import stats
+from tests.kernels.planned import nests_of
 
 
 def softmax(x, dim):
@@ -108,3 +109,48 @@ def test_extremes_of_columns_with_nan():
     x = torch.tensor(a) + 0
     np.testing.assert_array_equal(x.amax(0).numpy(), a.max(0))
     np.testing.assert_array_equal(x.amin(0).numpy(), a.min(0))
+
+
+# ── blocks that are all full ──────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("width", [127, 128, 129, 200, 255, 256, 300])
+def test_sums_of_columns_that_overlap(width):
+    x, a = operands((70, width), None, "float32")
+    y, b = operands((3, 40, width), None, "float64")
+    np.testing.assert_allclose(x.sum(0).numpy(), a.sum(0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose((y * 2).amax(1).numpy(), (b * 2).max(1))
+    assert np.array_equal((x > 0).sum(0).numpy(), (a > 0).sum(0))
+
+
+def kinds(build) -> list[str]:
+    return [nest.kind for nest in nests_of(build)]
+
+
+def test_results_over_what_is_read_have_blocks_of_their_own():
+    """The columns that two blocks share are done twice, so no result may lie over an operand."""
+    x, _ = operands((60, 300), None, "float32")
+    total, _ = operands((300,), None, "float32")
+    assert kinds(lambda: x.sum(0)) == ["wide"]
+    assert kinds(lambda: total.add_(x.sum(0))) == ["col"]
+    divisible, _ = operands((60, 256), None, "float32")
+    assert kinds(lambda: divisible.sub_(divisible.mean(0)))[0] == "wide"
+
+
+@pytest.mark.parametrize("width", [300, 320])
+def test_values_that_take_over_their_operands_memory(width):
+    x, a = operands((50, width), None, "float32")
+    total, t = operands((width,), None, "float32")
+
+    def program(x):
+        for _ in range(4):
+            x = softmax(x * 3, 0) + 1
+        return x
+
+    fused = program(x).numpy()
+    total += x.sum(0)
+    total += x.sum(0)
+    np.testing.assert_allclose(total.numpy(), t + 2 * a.sum(0), rtol=1e-4, atol=1e-4)
+    config.fusion = False
+    try:
+        assert program(x).numpy().tobytes() == fused.tobytes()
+    finally:
+        config.fusion = True

@@ -72,6 +72,7 @@ VECTORISED = {
                         "mulps|fmadd"),
     "row: maximum": ("row", lambda: tensor(60, 50).amax(1), "cmp|max|blend"),
     "col: sum": ("col", lambda: (tensor(600, 50) * 2).sum(0), "addps"),
+    "wide: sum": ("wide", lambda: (tensor(600, 150) * 2).sum(0), "addps"),
     "split: sum": ("split", lambda: (tensor(300_000) * tensor(300_000)).sum(), "mulps|addps"),
 }
 

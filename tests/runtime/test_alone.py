@@ -96,7 +96,7 @@ def test_writes_and_other_settings_take_the_long_way(keys, monkeypatch) -> None:
     assert np.array_equal(torch.softmax(x, 1).numpy(), known)
     assert stats.kernels_launched - before > 1
     monkeypatch.undo()
-    for step in range(3):
+    for _ in range(3):
         x.add_(y).realize()
         a += b
         assert np.array_equal(x.numpy(), a)

@@ -136,6 +136,19 @@ def poke(typingctx, pointer, i, value):
     return types.void(pointer, types.int64, pointer.dtype), codegen
 
 
+@intrinsic
+def prefetch(typingctx, pointer, i):
+    """Asks for the cache line of `pointer[i]`, which need not be memory of ours."""
+    def codegen(ctx, b, sig, a):
+        place = b.bitcast(b.gep(a[0], [a[1]]), I8.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
+        ask = b.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        b.call(ask, [place, I32(0), I32(3), I32(1)])      # to read, to keep, data
+        return ctx.get_dummy_value()
+
+    return types.void(pointer, types.int64), codegen
+
+
 # ── 16-bit floats are kept as uint16 and computed in float32 ──────────────────────────────────
 def _f32_of_bf16(b, bits):
     return b.bitcast(b.shl(b.zext(bits, I32), ir.Constant(I32, 16)), F32)

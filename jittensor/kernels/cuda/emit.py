@@ -23,7 +23,7 @@ from .reductions import WARP, ChunkKernel, ColumnKernel, JoinKernel, RowKernel
 THREADS = 256          # of a block
 SKELETONS = {"map": (MapKernel,), "tiled": (MapKernel,), "row": (RowKernel,),
              "split": (ChunkKernel, JoinKernel),
-             "col": (ColumnKernel,)}
+             "col": (ColumnKernel,), "wide": (ColumnKernel,)}
 
 
 @dataclass(frozen=True, slots=True)

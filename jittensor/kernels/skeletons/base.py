@@ -23,6 +23,7 @@ NUMBERS = (
 )
 TURNS = {"turn_in", "turn_out"}
 OWN = {
+    "prefetch",
     "word",
     "fword",
     "load",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from ...compiler.fuse import TALL
 from ...compiler.lower import columns_of
 from ...graph.ops import OPS
+from ..cpu.lanes import VECTOR
 from .row import RowKernel
 
 COLUMN_CHUNK = 512  # rows of a column reduction that are added before joining the total
-ROWS = 64           # rows of a column that are written at a time where it lies across
+ROWS = 1024         # rows that are written at a time where columns lie across
+BESIDE = 8          # columns whose rows are written before those of the next
+AHEAD = 8           # rows between what is asked for and what is read
 PACKED = 2          # operands of a block that are kept packed for later sweeps
 TILED = ("f32", "f64")      # what is kept so
 
@@ -18,18 +21,41 @@ class ColumnKernel(RowKernel):
     a stack tile of columns, to which every row is added in turn. What stands once a column waits
     in tiles between the sweeps over a block."""
 
+    width = "width"      # the columns of a block
+
+    def limit(self, last: int, columns: int) -> str:
+        """Keeps a block within the columns, those of loop `last`."""
+        return f"width = min({columns}, n{last} - c0)"
+
     def body(self) -> None:
         begun = len(self.lines)
         self.stash = self._plan_stash()
         self.packed: list[int] = []       # operands that a tile holds after their first sweep
+        self.filled: dict[int, int] = {}  # the sweeps in which they are packed
+        self.shared: dict[int, int] = {}  # statement -> packed operand whose tile it takes over
         self.readers: dict[int, set[int]] = {}     # operand -> sweeps that read it
+        self.across: list[tuple[str, str]] | None = None   # tiles that a sweep reads turned
         self._block()
         again = [k for k, phases in self.readers.items() if len(phases) > 1]
         if again:                         # known only now: once more, with packed operands
-            self.packed, self.readers = again[:PACKED], {}
+            self.packed = again[:PACKED]
+            self.filled = {k: min(self.readers[k]) for k in self.packed}
+            self._share_tiles()
+            self.readers = {}
             del self.lines[begun:]
             self.depth = 1
             self._block()
+
+    def _share_tiles(self) -> None:
+        """A kept value takes the place of an operand that no later sweep reads."""
+        free = list(self.packed)
+        for i in self.stash:
+            s = self.nest.body[i]
+            for k in free:
+                if max(self.readers[k]) <= s.phase and self.nest.operands[k].dtype == s.result:
+                    self.shared[i] = k
+                    free.remove(k)
+                    break
 
     def _plan_stash(self) -> dict[int, tuple[int]]:
         """An expensive value that a later sweep needs again waits in a tile, which stands as
@@ -77,8 +103,11 @@ class ColumnKernel(RowKernel):
             tile = self.use("tile_" + self.nest.operands[k].dtype)
             self.put(f"pack{k} = {tile}({columns * TALL})")
         for i in self.stash:
-            tile = self.use("tile_" + self.nest.body[i].result)
-            self.put(f"kept{i} = {tile}({columns * TALL})")
+            if i in self.shared:
+                self.put(f"kept{i} = pack{self.shared[i]}")
+            else:
+                tile = self.use("tile_" + self.nest.body[i].result)
+                self.put(f"kept{i} = {tile}({columns * TALL})")
 
     def _enter_block(self) -> None:
         """The loop over work items, and pointers to a block's first column."""
@@ -95,7 +124,7 @@ class ColumnKernel(RowKernel):
         self.put(
             f"lead = {self.use('udiv')}(item, blocks)",
             f"c0 = (item - lead * blocks) * {columns}",
-            f"width = min({columns}, n{last} - c0)",
+            self.limit(last, columns),
         )
         names = [f"x{k}" for k in range(last)]
         self.unravel("lead", [f"n{k}" for k in range(last)], names)
@@ -118,15 +147,15 @@ class ColumnKernel(RowKernel):
         self.depth += 1
         self._one_row(lambda: self._one_column(ids, stored))
         self.depth -= 1
-        self.put("for c in range(width):")
+        self.put(f"for c in range({self.width}):")
         self.depth += 1
         for i in ids:
             self._poke(i, "sum", self.fold(i, self._peek(i, "sum"), self._peek(i, "acc")))
         self.depth -= 2
 
     def _store_rows(self, stored: set[int]) -> None:
-        """A sweep without reductions. What lies across the columns is written a column of some
-        rows at a time: runs of memory that stay in the cache."""
+        """A sweep without reductions. What lies across the columns is written in long runs, a
+        column at a time, out of tiles that were turned."""
         across = any(self.nest.operands[k].outer == "n" for i in stored
                      for k in self.nest.body[i].stores)
         if across and self.nest.n_inner == 1:
@@ -138,16 +167,16 @@ class ColumnKernel(RowKernel):
         self.depth -= 1
 
     def _store_across(self, stored: set[int]) -> None:
-        nest = self.nest
-        self.put(f"for r0 in range(0, cols, {ROWS}):", f"    r1 = min(cols, r0 + {ROWS})",
-                 "    for c in range(width):")
-        self.depth += 2
+        nest, begun = self.nest, len(self.lines)
+        self.across = []
+        self.put("        for c in range(g0, g1):")
+        self.depth += 3
         self._recall()
         for k, o in enumerate(nest.operands):
             if o.level == "full":
                 self.put(f"e{k} = {self.use('shift')}(b{k}, {self._at(k)})")
         self.pointer = lambda k: f"e{k}" if nest.operands[k].level == "full" else f"b{k}"
-        self.place = f"j * {columns_of(nest)} + c"
+        self.place = f"(c - g0) * {ROWS} + j - r0"
 
         def at(k: int) -> str:
             if k < 0 or nest.operands[k].level == "row":
@@ -157,7 +186,25 @@ class ColumnKernel(RowKernel):
         self.elements("j", "r0", "r1", lambda: self.compute(
             sorted(stored), at, stored, self.first()))
         self.pointer = lambda k: f"b{k}"
-        self.depth -= 2
+        self.depth -= 3
+        loops = self.lines[begun:]
+        del self.lines[begun:]
+        self._turned(loops)
+
+    def _turned(self, loops: list[str]) -> None:
+        """`loops` over the columns g0..g1 and rows r0..r1, where tiles lie turned."""
+        columns = columns_of(self.nest)
+        for k, (_, code) in enumerate(self.across):
+            self.put(f"turn{k} = {self.use('tile_' + code)}({BESIDE * ROWS})")
+        self.put(f"for g0 in range(0, {self.width}, {BESIDE}):",
+                 f"    g1 = min({self.width}, g0 + {BESIDE})",
+                 f"    for r0 in range(0, cols, {ROWS}):",
+                 f"        r1 = min(cols, r0 + {ROWS})")
+        for k, (name, _) in enumerate(self.across):
+            self.put(f"        {self.use('turn_out')}({self.use('shift')}({name}, "
+                     f"r0 * {columns} + g0), {columns}, turn{k}, 1, {ROWS}, r1 - r0, g1 - g0)")
+        self.lines += loops
+        self.across = None
 
     def _one_row(self, one) -> None:
         """The columns of row j; `one()` puts the statements of an element."""
@@ -168,29 +215,51 @@ class ColumnKernel(RowKernel):
         for k, o in enumerate(nest.operands):
             if o.level == "full":
                 self.put(f"e{k} = {self.use('shift')}(b{k}, {self.base(k, inner)})")
+        self._fetch()
         if self.packed or self.stash:
             self.put(f"u = j * {columns_of(nest)}")
         self.pointer = lambda k: f"e{k}" if nest.operands[k].level == "full" else f"b{k}"
         self.place = "u + c"
-        self.elements("c", "0", "width", one)
+        self.elements("c", "0", self.width, one)
         self.pointer = lambda k: f"b{k}"
+
+    def _fetch(self) -> None:
+        """Asks early for what is packed: its rows lie apart, where no processor looks ahead."""
+        nest = self.nest
+        for k in self.packed:
+            o = nest.operands[k]
+            if self.filled[k] == self.phase and o.outer == "1":
+                ahead = f"{AHEAD} * {self.stride(k, nest.n_outer + nest.n_inner - 1)}"
+                for c in range(0, columns_of(nest), VECTOR[o.dtype]):
+                    self.put(f"{self.use('prefetch')}(e{k}, {ahead} + {c})")
 
     def read(self, formulas, k: int, at: str) -> tuple[str, str]:
         """(register, code) of an operand. What several sweeps read, the first one packs: rows of
         a block lie far apart and would not stay in the cache."""
         if k < 0:
-            return formulas.step(f"{self.use('peek')}(kept{-1 - k}, {at})"), self.dtype_of(k)
+            code = self.dtype_of(k)
+            return formulas.step(
+                f"{self.use('peek')}({self._tile(f'kept{-1 - k}', code)}, {at})"), code
         o = self.nest.operands[k]
         if o.level == "full" and o.mode == "r" and o.dtype in TILED:
             sweeps = self.readers.setdefault(k, set())
             sweeps.add(self.phase)
             if k in self.packed and self.phase > min(sweeps):
-                return formulas.step(f"{self.use('peek')}(pack{k}, {self.place})"), o.dtype
+                tile = self._tile(f"pack{k}", o.dtype)
+                return formulas.step(f"{self.use('peek')}({tile}, {self.place})"), o.dtype
             if k in self.packed:
                 value, code = super().read(formulas, k, at)
                 self.put(f"{self.use('poke')}(pack{k}, {self.place}, {value})")
                 return value, code
         return super().read(formulas, k, at)
+
+    def _tile(self, name: str, code: str) -> str:
+        """The tile of that name, or where it lies turned."""
+        if self.across is None:
+            return name
+        if (name, code) not in self.across:
+            self.across.append((name, code))
+        return f"turn{self.across.index((name, code))}"
 
     def write(self, k: int, at: str, register: str) -> None:
         if k < 0:
@@ -235,7 +304,7 @@ class ColumnKernel(RowKernel):
                and 0 < s.phase <= phase and i not in self.held]
         if not ids:
             return
-        self.put("for c in range(width):")
+        self.put(f"for c in range({self.width}):")
         self.depth += 1
         self._recall()
         for i, (value, _) in self.compute(ids, self._at, set(), {*ids, *self.first()}).items():
@@ -246,7 +315,7 @@ class ColumnKernel(RowKernel):
 
     def _store_columns(self) -> None:
         """Row-level values go to memory when all elements are done."""
-        self.put("for c in range(width):")
+        self.put(f"for c in range({self.width}):")
         self.depth += 1
         self._recall()
         body = self.nest.body
@@ -268,7 +337,7 @@ class ColumnKernel(RowKernel):
         self.put(f"{self.use('poke')}({name}{i}, c, {value})")
 
     def _clear(self, ids: list[int], name: str) -> None:
-        self.put("for c in range(width):")
+        self.put(f"for c in range({self.width}):")
         self.depth += 1
         for i in ids:
             self._poke(i, name, self.identity(i))
@@ -276,3 +345,15 @@ class ColumnKernel(RowKernel):
 
     def _at(self, k: int) -> str:
         return self.place if k < 0 else self.along(self.nest.operands[k].outer, "c", f"f{k}")
+
+
+class WideColumnKernel(ColumnKernel):
+    """The same where every block is full: the compiler knows how many columns it has, and keeps
+    their accumulators in registers. The last block begins where it ends with the columns."""
+
+    def __init__(self, nest):
+        super().__init__(nest)
+        self.width = str(columns_of(nest))
+
+    def limit(self, last: int, columns: int) -> str:
+        return f"c0 = min(c0, n{last} - {columns})"

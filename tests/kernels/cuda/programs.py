@@ -111,7 +111,9 @@ PROGRAMS = {
         _normal((3, 20, 41)), lambda x: x.exp().sum(1), lambda x: np.exp(x).sum(1), ("col",)),
     "columns swept again": Program(
         _normal((6, 256)), lambda x: ((x - x.mean(0)) / (x.var(0) + 1).sqrt(), x.amax(0)),
-        lambda x: ((x - x.mean(0)) / np.sqrt(x.var(0, ddof=1) + 1), x.max(0)), ("col",)),
+        lambda x: ((x - x.mean(0)) / np.sqrt(x.var(0, ddof=1) + 1), x.max(0)), ("wide",)),
+    "wide column sum": Program(_normal((20, 200)), lambda x: x.exp().sum(0),
+                               lambda x: np.exp(x).sum(0), ("wide",)),
 }
 
 
