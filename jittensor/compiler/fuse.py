@@ -270,10 +270,11 @@ class _State:
 
     def _across(self, mine: Group, theirs: Group, members: dict[int, Member],
                 outer: list[Loop], inner: list[Loop]) -> Why | None:
-        """Refuses a result that lies across long rows: it is better turned in tiles. What already
-        was in a row kernel has been asked."""
+        """Refuses a result that lies across rows that are too long for a block of them to be
+        turned. What already was in a row kernel has been asked."""
         if _total(inner) < WIDE or _total(outer) < WIDE:
             return None
+        turned = self._turned(members, outer, inner)
         for e in [e for group in (mine, theirs) if group.kind != "row" for e in group.entries]:
             entry, member = self.graph.entries[e], members[e]
             if entry.op.kind == REDUCE or member.level == "row":
@@ -281,9 +282,18 @@ class _State:
             where = address(member.index, entry.region.strides)
             along = min([s for x in inner if (s := where.get(x, 0))], default=1)
             down = min([s for x in outer if (s := where.get(x, 0))], default=along)
-            if along > down:
+            if along > down and (turned is None or where.get(turned) != 1):
                 return Why("its result lies across the rows of the reduction")
         return None
+
+    def _turned(self, members: dict[int, Member], outer: list[Loop],
+                inner: list[Loop]) -> Loop | None:
+        """The loop over the rows of a block that a row kernel can turn: its fastest outer one."""
+        if _total(inner) > TALL or sum(x.size > 1 for x in inner) > 1:
+            return None
+        e = next(e for e in members if self.graph.entries[e].op.kind == REDUCE)
+        walk = read_address(self.graph.entries[e], members[e], 0)
+        return min((x for x in outer if x.size > 1), key=lambda x: abs(walk.get(x, 0)))
 
     def _consistent(self, readers: Group, writers: Group,
                     members: dict[int, Member]) -> Why | None:

@@ -14,11 +14,14 @@ from typing import NamedTuple
 from ..graph import dtypes as dt
 from ..graph.ops import OPS, REDUCE
 from .addresses import out_index, start
-from .fuse import LONG_ROW, Group
+from .fuse import LONG_ROW, TALL, Group
 from .graph import Entry, Graph
 from .loops import Loop, address
 
 TILE_SIDE = 64         # columns of a block where operands are transposed, and most of its rows
+TURNED_ROWS = 64       # most rows of a block whose results lie across them
+TURNED_PAD = 16        # elements after a row of its tiles: rows do not share the sets of a cache
+TURNED_BYTES = 1 << 20     # of all the stack tiles of such a block
 TILE_BYTES = 1 << 15   # of all the stack tiles of such a block
 COLUMNS = 128          # columns of a block in a column reduction
 FEW_COLUMNS = 64       # the same where a block is swept again, while it is in the cache
@@ -148,6 +151,9 @@ class Lowering:
                         tuple(body), "".join([kind for kind, _ in self.scalars]))
         if kind == "col" and self._wide(nest, outer, inner):
             nest = nest._replace(kind="wide")
+        if kind == "row" and across_rows(nest) and _size(outer[-1]) >= TILE_SIDE // 2 and (
+                _size(inner[0]) <= TALL):
+            nest = nest._replace(kind="turned")
         return self._launch(nest, outer, inner)
 
     # ── operands ──────────────────────────────────────────────────────────────────────────────
@@ -331,6 +337,14 @@ def _step_class(steps: list[int]) -> str:
     return "0" if steps[-1] == 0 else "1" if steps[-1] == 1 else "n"
 
 
+def across_rows(nest: LoopNest) -> list[int]:
+    """The results that lie across the rows of a row kernel: a block of rows is turned at once."""
+    if nest.n_inner != 1:
+        return []
+    return [k for k, o in enumerate(nest.operands)
+            if (o.mode, o.level, o.outer, o.inner) == ("w", "full", "1", "n")]
+
+
 def columns_of(nest: LoopNest) -> int:
     """The columns of a block in a column reduction."""
     again = any(s.phase for s in nest.body if s.combine or s.level == "full")
@@ -342,12 +356,23 @@ def columns_of(nest: LoopNest) -> int:
 
 def tile_rows(nest: LoopNest) -> int:
     """The rows of a block of a tiled kernel: fewer where many operands lie across."""
+    across = [o.dtype for o in nest.operands if o.outer == "n"]
+    return _fitting(TILE_SIDE, TILE_SIDE, across, TILE_BYTES)
+
+
+def turned_rows(nest: LoopNest) -> int:
+    """The rows of a block of a row kernel whose results lie across."""
+    across = [nest.operands[k].dtype for k in across_rows(nest)]
+    return _fitting(TURNED_ROWS, TALL + TURNED_PAD, across, TURNED_BYTES)
+
+
+def _fitting(most: int, width: int, codes: list[str], limit: int) -> int:
+    """How many rows of tiles of these dtypes, that wide, fit in `limit` bytes; 16 at the least."""
     sizes = {d.code: d.itemsize for d in dt.BY_NAME.values()}
-    a_row = TILE_SIDE * sum(sizes[o.dtype] for o in nest.operands if o.outer == "n")
-    rows = TILE_SIDE
-    while rows > 16 and rows * a_row > TILE_BYTES:
-        rows //= 2
-    return rows
+    a_row = width * sum(sizes[code] for code in codes)
+    while most > 16 and most * a_row > limit:
+        most //= 2
+    return most
 
 
 GRAIN = 1 << 15        # elements a thread should get at the least
@@ -370,6 +395,10 @@ def _share(launch: Launch, nest: LoopNest, sizes: list[int], rows: int, cols: in
             launch.total = 0
     elif nest.kind == "row":
         launch.total, launch.grain = rows, max(1, GRAIN // max(1, cols * cost))
+    elif nest.kind == "turned":
+        fast, height = sizes[nest.n_outer - 1], turned_rows(nest)
+        launch.total = rows // max(fast, 1) * -(-fast // height)
+        launch.grain = max(1, GRAIN // max(1, cols * cost * height))
     elif nest.kind in ("col", "wide"):
         fast = sizes[nest.n_outer - 1] if nest.n_outer else 1
         columns = columns_of(nest)

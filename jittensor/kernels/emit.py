@@ -11,9 +11,10 @@ from .skeletons.column import ColumnKernel, WideColumnKernel
 from .skeletons.map import MapKernel, TiledKernel
 from .skeletons.row import RowKernel
 from .skeletons.split import SplitKernel
+from .skeletons.turned import TurnedRowKernel
 
-SKELETONS = {"map": MapKernel, "tiled": TiledKernel, "row": RowKernel, "split": SplitKernel,
-             "col": ColumnKernel, "wide": WideColumnKernel}
+SKELETONS = {"map": MapKernel, "tiled": TiledKernel, "row": RowKernel, "turned": TurnedRowKernel,
+             "split": SplitKernel, "col": ColumnKernel, "wide": WideColumnKernel}
 
 
 def emit(nest: LoopNest) -> str:

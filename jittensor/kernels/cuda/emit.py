@@ -22,6 +22,7 @@ from .reductions import WARP, ChunkKernel, ColumnKernel, JoinKernel, RowKernel
 
 THREADS = 256          # of a block
 SKELETONS = {"map": (MapKernel,), "tiled": (MapKernel,), "row": (RowKernel,),
+             "turned": (RowKernel,),
              "split": (ChunkKernel, JoinKernel),
              "col": (ColumnKernel,), "wide": (ColumnKernel,)}
 

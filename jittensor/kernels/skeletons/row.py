@@ -18,12 +18,16 @@ class RowKernel(Kernel):
         self.tiles()
         self.put("for row in range(begin, end):")
         self.depth += 1
-        self.enter_row("row")
+        self.row("row")
+        self.depth -= 1
+
+    def row(self, index: str) -> None:
+        """All that is done for one row."""
+        self.enter_row(index)
         phases = 1 + max(s.phase for s in self.nest.body)
         for phase in range(phases + 1):
             self.row_statements(phase)
             self.sweep(phase)
-        self.depth -= 1
 
     def plan_stash(self) -> dict[int, tuple[int]]:
         """Expensive values that a later sweep needs again are kept in the row of an output that
