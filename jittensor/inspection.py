@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .compiler.fuse import Fusion
 from .compiler.graph import Graph
-from .compiler.lower import LoopNest
+from .compiler.nest import LoopNest
 from .compiler.plan import Plan, make_plan
 from .config import config
 from .graph.node import where

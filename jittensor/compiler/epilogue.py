@@ -7,10 +7,10 @@ in which it is written can work on each tile while it is in the cache, in the sa
 from __future__ import annotations
 
 from ..graph.ops import OPAQUE
-from .fuse import Group
 from .graph import Graph
-from .lower import Launch
+from .groups import Group
 from .memory import Memory, extent
+from .nest import Launch
 
 
 def followers(graph: Graph, groups: list[Group], needs: list[int], memory: Memory) -> dict:

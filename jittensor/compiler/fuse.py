@@ -12,65 +12,23 @@ of refusal is a small function that answers None (yes) or a `Why`. Groups of kin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 
-from ..graph.node import Spec
 from ..graph.ops import ELEMENTWISE, OPAQUE, REDUCE
 from .addresses import out_index, overlaps, read_address, start
+from .blocking import TALL
 from .graph import Entry, Graph
-from .loops import Index, Loop, Member, Nest, address, match, match_repeats, new_index
+from .groups import Group, Why, apart, joined_loops, single, total
+from .loops import Index, Loop, Member, Nest, address, match, match_repeats
 
 MAX_MEMBERS = 96      # statements of a kernel
 MAX_POINTERS = 24     # memory operands that a kernel reads
 FEW_POINTERS = 8      # the same where one sum of many terms, or few elements, are all there is
 FEW_MEMBERS = 16      # statements of a kernel over few elements
 FEW_ELEMENTS = 4
-LONG_ROW = 1 << 16    # elements: longer rows are reduced in chunks of this size
-FEW_ROWS = 4
 WIDE = 32             # rows and columns from which a transposed result is written in tiles
-TALL = 2048           # rows of a block of columns that is swept again
 MANY_COLUMNS = 256    # so many columns have blocks for every thread
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """The reason that two groups stay apart."""
-
-    text: str
-
-
 BROADCAST = Why("a computed value is broadcast: stored once instead of recomputed")
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """Entries that run as one kernel."""
-
-    kind: str
-    nest: Nest
-    entries: list[int]
-    preds: set[Group] = field(default_factory=set)   # groups that must run before
-    reads: set[tuple] = field(default_factory=set)   # (source, where in it) from other groups
-    bases: set[int] = field(default_factory=set)     # what its in-place writes write into
-    stored: list[int] = field(default_factory=list)  # entries whose values go to memory
-    serial: int = field(default_factory=count().__next__)
-    into: Group | None = None                        # the group that swallowed this one
-
-    def __hash__(self) -> int:       # not by address: sets have one order in every process
-        return self.serial
-
-    def find(self) -> Group:
-        """This group, or the one that it became part of."""
-        group = self
-        while group.into is not None:
-            group = group.into
-        return group
-
-    def before(self) -> set[Group]:
-        """The groups that must run before this one."""
-        self.preds = {g.find() for g in self.preds} - {self}
-        return self.preds
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +60,7 @@ class _State:
     def add(self, i: int) -> None:
         """Makes a group of entry i and merges it with its producers' where rules allow."""
         entry = self.graph.entries[i]
-        group = self.newest = _single(i, entry)
+        group = self.newest = single(i, entry)
         group.reads.update((s, entry.offsets[k] if s >= 0 else entry.slots[k])
                            for k, s in enumerate(entry.srcs))
         self.of[i] = group
@@ -135,7 +93,7 @@ class _State:
     def _try(self, i: int, k: int, source: int) -> Why | None:
         mine, theirs = self.of[i], self.of[source]
         entry, producer = self.graph.entries[i], self.graph.entries[source]
-        why = (_kinds(mine, theirs) or self._room(mine, theirs, entry)
+        why = (apart(mine, theirs) or self._room(mine, theirs, entry)
                or self._cycle(mine, theirs))
         if why is not None:
             return why
@@ -198,7 +156,7 @@ class _State:
 
         The members of `lower` come to stand once a row.
         """
-        kind, outer, inner = _joined_loops(mine, theirs, pairs)
+        kind, outer, inner = joined_loops(mine, theirs, pairs)
         if isinstance(kind, Why):
             return kind
         if lower is not None and lower.kind != "map":
@@ -259,7 +217,7 @@ class _State:
         if members > MAX_MEMBERS:
             return Why(f"a kernel holds at most {MAX_MEMBERS} statements")
         few = members > FEW_MEMBERS and (
-            _total(theirs.nest.outer) * _total(theirs.nest.inner) <= FEW_ELEMENTS)
+            total(theirs.nest.outer) * total(theirs.nest.inner) <= FEW_ELEMENTS)
         if few:
             return Why(f"a kernel over few elements holds at most {FEW_MEMBERS} statements")
         terms = entry.op.name == "add" and len(entry.srcs) == 2
@@ -272,7 +230,7 @@ class _State:
                 outer: list[Loop], inner: list[Loop]) -> Why | None:
         """Refuses a result that lies across rows that are too long for a block of them to be
         turned. What already was in a row kernel has been asked."""
-        if _total(inner) < WIDE or _total(outer) < WIDE:
+        if total(inner) < WIDE or total(outer) < WIDE:
             return None
         turned = self._turned(members, outer, inner)
         for e in [e for group in (mine, theirs) if group.kind != "row" for e in group.entries]:
@@ -289,7 +247,7 @@ class _State:
     def _turned(self, members: dict[int, Member], outer: list[Loop],
                 inner: list[Loop]) -> Loop | None:
         """The loop over the rows of a block that a row kernel can turn: its fastest outer one."""
-        if _total(inner) > TALL or sum(x.size > 1 for x in inner) > 1:
+        if total(inner) > TALL or sum(x.size > 1 for x in inner) > 1:
             return None
         e = next(e for e in members if self.graph.entries[e].op.kind == REDUCE)
         walk = read_address(self.graph.entries[e], members[e], 0)
@@ -347,7 +305,7 @@ class _State:
     def _again(self, members: dict[int, Member], outer: list[Loop], inner: list[Loop]) -> bool:
         """Whether a column kernel may sweep its blocks again: they stay in the cache, there are
         many, and what waits for a later sweep, once a column, is a float of a tile."""
-        if _total(inner) > TALL or _total(outer) < MANY_COLUMNS:
+        if total(inner) > TALL or total(outer) < MANY_COLUMNS:
             return False
         for e, member in members.items():
             entry = self.graph.entries[e]
@@ -461,79 +419,4 @@ def _in_order(groups: list[Group]) -> list[Group]:
             if not waiting[user]:
                 heapq.heappush(ready, (user.entries[0], user.serial, user))
     assert len(out) == len(groups), "groups depend on each other in a circle"
-    return out
-
-
-# ── a single entry's group ────────────────────────────────────────────────────────────────────
-def _single(i: int, entry: Entry) -> Group:
-    if entry.op.kind == REDUCE:
-        return _reduction(i, entry)
-    loops, index = new_index(entry.spec.shape)
-    kind = "map" if entry.op.kind == ELEMENTWISE else "opaque"
-    nest = Nest(loops, [], {i: Member(i, index)})
-    return Group(kind, nest, [i])
-
-
-def _reduction(i: int, entry: Entry) -> Group:
-    dims = entry.attrs[0]
-    read = entry.reads[0]
-    _, index = new_index(read.shape)
-    outer = [x for d, part in enumerate(index) if d not in dims for x in part]
-    inner = [x for d, part in enumerate(index) if d in dims for x in part]
-    nest = Nest(outer, inner, {i: Member(i, index, "row")})
-    return Group(reduction_kind(read, dims), nest, [i])
-
-
-def reduction_kind(read: Spec, dims: tuple[int, ...]) -> str:
-    """The skeleton of a reduction. It fixes the order of additions, so it may depend only on
-    the reduction's own operand, never on what it is fused with."""
-    moving = [(abs(t), d in dims, n) for d, (t, n) in enumerate(
-        zip(read.strides, read.shape, strict=True)) if n > 1 and t]
-    fastest = min(moving, default=(0, True, 1))
-    rows = cols = 1
-    for d, n in enumerate(read.shape):
-        if d in dims:
-            cols *= n
-        else:
-            rows *= n
-    if rows < FEW_ROWS and cols > LONG_ROW:
-        return "split"
-    if not fastest[1] and rows >= 8 and cols > 1:
-        return "col"
-    return "row"
-
-
-# ── rules of refusal ──────────────────────────────────────────────────────────────────────────
-def _kinds(mine: Group, theirs: Group) -> Why | None:
-    if "opaque" in (mine.kind, theirs.kind):
-        return Why("a kernel written by hand")
-    reducing = {"row", "col", "split"}
-    if mine.kind in reducing and theirs.kind in reducing and mine.kind != theirs.kind:
-        return Why("reductions that walk memory differently")
-    return None
-
-
-def _joined_loops(mine: Group, theirs: Group, pairs: dict[Loop, Loop]):
-    """(kind, outer, inner) of the merged group, or (Why, ...)."""
-    their_inner = set(theirs.nest.inner)
-    my_inner = {pairs.get(x, x) for x in mine.nest.inner}
-    if mine.nest.inner and theirs.nest.inner:
-        if my_inner != their_inner:
-            return Why("reductions over different dims"), [], []
-        return theirs.kind, theirs.nest.outer, theirs.nest.inner
-    for group, loops in ((mine, their_inner), (theirs, my_inner)):
-        if group.kind != "map" and not group.nest.inner and loops & {
-                pairs.get(x, x) for x in group.nest.outer}:
-            return Why("a reduction of single elements within the rows of another"), [], []
-    if mine.nest.inner:
-        loops = [pairs.get(x, x) for x in mine.nest.outer]
-        return mine.kind, loops, [pairs.get(x, x) for x in mine.nest.inner]
-    kind = mine.kind if theirs.kind == "map" else theirs.kind
-    return kind, theirs.nest.outer, theirs.nest.inner
-
-
-def _total(loops: list[Loop]) -> int:
-    out = 1
-    for loop in loops:
-        out *= loop.size
     return out

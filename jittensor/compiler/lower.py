@@ -1,99 +1,17 @@
-"""Lowering: a group and where its values live in, a LoopNest and its launch words out.
-
-A `LoopNest` is what a kernel is generated from. It holds no sizes and no scalar values, so it is
-the key under which kernels are cached; sizes, strides, pointers and scalars are the words that
-each launch hands to the kernel.
-"""
+"""Lowering: a group and where its values live in, a LoopNest and its launch words out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
 
 from ..graph import dtypes as dt
-from ..graph.ops import OPS, REDUCE
+from ..graph.ops import REDUCE
 from .addresses import out_index, start
-from .fuse import LONG_ROW, TALL, Group
+from .blocking import TALL, TILE_SIDE, across_rows, columns_of, share
 from .graph import Entry, Graph
+from .groups import Group
 from .loops import Loop, address
-
-TILE_SIDE = 64         # columns of a block where operands are transposed, and most of its rows
-TURNED_ROWS = 64       # most rows of a block whose results lie across them
-TURNED_PAD = 16        # elements after a row of its tiles: rows do not share the sets of a cache
-TURNED_BYTES = 1 << 20     # of all the stack tiles of such a block
-TILE_BYTES = 1 << 15   # of all the stack tiles of such a block
-COLUMNS = 128          # columns of a block in a column reduction
-FEW_COLUMNS = 64       # the same where a block is swept again, while it is in the cache
-
-
-class Operand(NamedTuple):
-    """A memory operand. `steps` classes its stride over the innermost loop of each nest:
-    '0' repeated, '1' next to each other, 'n' any; `level` says 'full' or 'row'."""
-
-    dtype: str
-    mode: str
-    outer: str
-    inner: str
-    level: str
-
-
-class Statement(NamedTuple):
-    """`value = op(refs)`. A ref is ('v', statement), ('m', operand) or ('s', scalar, kind).
-    `stores` are the operands that the value goes to."""
-
-    op: str
-    compute: str
-    result: str
-    refs: tuple
-    level: str
-    phase: int
-    stores: tuple[int, ...]
-    combine: str = ""
-
-
-class LoopNest(NamedTuple):
-    """A kernel, free of sizes: the key of the kernel cache."""
-
-    kind: str
-    n_outer: int
-    n_inner: int
-    operands: tuple[Operand, ...]
-    body: tuple[Statement, ...]
-    scalars: str
-
-
-@dataclass(slots=True, eq=False)
-class Place:
-    """Where an operand lies: `memory` ('slot', k), ('arena', byte offset) or ('out', k), and the
-    element offset from there."""
-
-    memory: tuple
-    offset: int
-
-
-@dataclass(slots=True, eq=False)
-class Launch:
-    """One step of a plan. Words are ints, ('address', memory, byte offset) or
-    ('scalar', kind, slot). `total` counts the work items that threads share; `after` the leading
-    launches of the plan that must be done before this one."""
-
-    kernel: object
-    words: list
-    total: int
-    grain: int
-    finish: bool = False
-    scratch: int = 0       # bytes of scratch memory, addressed as ('scratch', offset)
-    moved: int = 0         # bytes read and written, for reports
-    work: int = 0          # operations beyond one or two a byte (matrix products)
-    origin: tuple | None = None
-    label: str = ""
-    blas: bool = False     # calls the BLAS, whose own threads must be off
-    after: int = 0
-    tail: Launch | None = None     # elementwise work that follows on what each item has written
-    run: int = 0           # elements next to each other that an item writes (the last may be short)
-    result: tuple = ()     # (memory, byte offset) where item 0 begins to write
-    walked: tuple = ()     # (memory, byte offset) of what a map reads in the order of its items
+from .nest import Launch, LoopNest, Operand, Place, Statement
 
 
 class _Access:
@@ -307,7 +225,7 @@ class Lowering:
                         origin=self.graph.entries[self.group.entries[-1]].origin)
         if nest.kind == "map":
             launch.walked = self._walked(sizes)
-        _share(launch, nest, sizes, rows, cols)
+        share(launch, nest, sizes, rows, cols)
         launch.label = self._label()
         return launch
 
@@ -335,82 +253,6 @@ def _step_class(steps: list[int]) -> str:
     if not steps:
         return ""
     return "0" if steps[-1] == 0 else "1" if steps[-1] == 1 else "n"
-
-
-def across_rows(nest: LoopNest) -> list[int]:
-    """The results that lie across the rows of a row kernel: a block of rows is turned at once."""
-    if nest.n_inner != 1:
-        return []
-    return [k for k, o in enumerate(nest.operands)
-            if (o.mode, o.level, o.outer, o.inner) == ("w", "full", "1", "n")]
-
-
-def columns_of(nest: LoopNest) -> int:
-    """The columns of a block in a column reduction."""
-    again = any(s.phase for s in nest.body if s.combine or s.level == "full")
-    if not again:
-        return COLUMNS
-    wide = any(s.compute == "f64" for s in nest.body)      # as many bytes, on the stack
-    return FEW_COLUMNS // 2 if wide else FEW_COLUMNS
-
-
-def tile_rows(nest: LoopNest) -> int:
-    """The rows of a block of a tiled kernel: fewer where many operands lie across."""
-    across = [o.dtype for o in nest.operands if o.outer == "n"]
-    return _fitting(TILE_SIDE, TILE_SIDE, across, TILE_BYTES)
-
-
-def turned_rows(nest: LoopNest) -> int:
-    """The rows of a block of a row kernel whose results lie across."""
-    across = [nest.operands[k].dtype for k in across_rows(nest)]
-    return _fitting(TURNED_ROWS, TALL + TURNED_PAD, across, TURNED_BYTES)
-
-
-def _fitting(most: int, width: int, codes: list[str], limit: int) -> int:
-    """How many rows of tiles of these dtypes, that wide, fit in `limit` bytes; 16 at the least."""
-    sizes = {d.code: d.itemsize for d in dt.BY_NAME.values()}
-    a_row = width * sum(sizes[code] for code in codes)
-    while most > 16 and most * a_row > limit:
-        most //= 2
-    return most
-
-
-GRAIN = 1 << 15        # elements a thread should get at the least
-EXPENSIVE = 8          # how many plain operators a transcendental one weighs
-
-
-def _share(launch: Launch, nest: LoopNest, sizes: list[int], rows: int, cols: int) -> None:
-    """How the launch is cut into work items."""
-    cost = max(1, sum(EXPENSIVE if OPS[s.op].expensive else 1 for s in nest.body) // 4)
-    if nest.kind == "map":
-        launch.total, launch.grain = rows, max(1024, GRAIN // cost)
-        if 0 in sizes:
-            launch.total = 0
-    elif nest.kind == "tiled":
-        height = tile_rows(nest)
-        tiles = -(-sizes[-2] // height) * -(-sizes[-1] // TILE_SIDE)
-        launch.total = rows // max(1, sizes[-1] * sizes[-2]) * tiles
-        launch.grain = max(1, GRAIN // (height * TILE_SIDE * cost))
-        if 0 in sizes:
-            launch.total = 0
-    elif nest.kind == "row":
-        launch.total, launch.grain = rows, max(1, GRAIN // max(1, cols * cost))
-    elif nest.kind == "turned":
-        fast, height = sizes[nest.n_outer - 1], turned_rows(nest)
-        launch.total = rows // max(fast, 1) * -(-fast // height)
-        launch.grain = max(1, GRAIN // max(1, cols * cost * height))
-    elif nest.kind in ("col", "wide"):
-        fast = sizes[nest.n_outer - 1] if nest.n_outer else 1
-        columns = columns_of(nest)
-        launch.total = rows // max(fast, 1) * -(-fast // columns)
-        launch.grain = max(1, GRAIN // max(1, cols * columns))
-    else:
-        chunks = max(1, -(-cols // LONG_ROW))
-        launch.total, launch.grain, launch.finish = rows * chunks, 1, True
-        reductions = sum(1 for s in nest.body if s.combine)
-        launch.words.append(chunks)
-        launch.words.append(("scratch", 0))
-        launch.scratch = rows * chunks * reductions * 16
 
 
 def _scalar_word(kind: str, scalar: tuple):

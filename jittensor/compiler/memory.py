@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .addresses import out_index, read_address
-from .fuse import Group
 from .graph import Graph
+from .groups import Group
 from .loops import address
-from .lower import Place
+from .nest import Place
 
 ALIGN = 64
 

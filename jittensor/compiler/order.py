@@ -6,8 +6,8 @@ group needs those that it depends on, and those that touch arena memory which it
 
 from __future__ import annotations
 
-from .fuse import Group
 from .graph import Graph
+from .groups import Group
 from .memory import Memory, extent
 
 

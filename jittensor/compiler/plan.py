@@ -8,8 +8,9 @@ from ..graph.ops import OPAQUE
 from .epilogue import followers, joined
 from .fuse import Fusion, fuse
 from .graph import Graph
-from .lower import Launch, Lowering
+from .lower import Lowering
 from .memory import Memory, plan_memory
+from .nest import Launch
 from .order import groups_before
 from .rewrite import rewrite
 

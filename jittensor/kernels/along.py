@@ -9,7 +9,7 @@ Operands are contiguous; indices are checked before they are recorded.
 
 from __future__ import annotations
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.ops import OPAQUE, composite
 from .gather import (
     BLOCK,

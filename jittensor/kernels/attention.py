@@ -10,7 +10,7 @@ attrs: (causal, ratio, scale).
 
 from __future__ import annotations
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.ops import OPAQUE, composite
 
 QUERIES = 64           # of an item

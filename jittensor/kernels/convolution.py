@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import gcd, prod
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.ops import OPAQUE, composite
 from .convolution_source import (
     BORDER,

@@ -6,7 +6,7 @@ for each operand its pointer and strides, then scalars), begin..end the work ite
 
 from __future__ import annotations
 
-from ..compiler.lower import LoopNest
+from ..compiler.nest import LoopNest
 from .skeletons.column import ColumnKernel, WideColumnKernel
 from .skeletons.map import MapKernel, TiledKernel
 from .skeletons.row import RowKernel

@@ -8,7 +8,7 @@ checked before they are recorded. Where nobody needs x any more, out is x's own 
 
 from __future__ import annotations
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..config import config
 from ..graph.ops import OPAQUE, composite
 

@@ -9,7 +9,7 @@ and 8.17.22), both with the derivative carried along term by term.
 
 from __future__ import annotations
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.ops import OPAQUE, composite
 
 _HEAD = '''import math

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.node import spec_of
 from ..graph.ops import OPAQUE, composite
 from ..graph.shapes import broadcast_shapes, expand_strides

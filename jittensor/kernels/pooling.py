@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from math import prod
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.ops import OPAQUE, composite
 
 STRIP = 512            # windows of a row at a time

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..config import config
 from ..graph.ops import OPAQUE, composite
 from .recurrent_source import (

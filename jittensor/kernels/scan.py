@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.ops import OPAQUE, composite
 from .cpu.lanes import LANES
 from .gather import _address, _split, conversions, places_of

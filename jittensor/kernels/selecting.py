@@ -8,7 +8,7 @@ equal, which of their indices are given is found by `library_order`; the median 
 
 from __future__ import annotations
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.ops import OPAQUE, composite
 from .gather import _address, places_of
 from .library_order import order_kernel

@@ -9,7 +9,7 @@ Rows are shared among threads; few long rows are cut into pieces, counted and mo
 
 from __future__ import annotations
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.ops import OPAQUE, composite
 from .gather import _address, places_of
 

@@ -8,7 +8,7 @@ they are recorded.
 
 from __future__ import annotations
 
-from ..compiler.lower import Launch
+from ..compiler.nest import Launch
 from ..graph.ops import OPAQUE, composite
 from .cpu.lanes import VECTOR
 

@@ -8,7 +8,7 @@ from array import array
 
 import numpy as np
 
-from ..compiler.lower import Launch, LoopNest
+from ..compiler.nest import Launch, LoopNest
 from ..compiler.plan import Plan
 from ..config import config
 from ..kernels.ahead import prepare

@@ -7,8 +7,8 @@ import pytest
 
 import jittensor as torch
 from jittensor.compiler.loops import Loop, Nest, address, match, match_repeats, new_index
-from jittensor.compiler.lower import LoopNest
 from jittensor.compiler.memory import ALIGN
+from jittensor.compiler.nest import LoopNest
 from tests.kernels.planned import nests_of, plan_of
 
 

@@ -6,7 +6,7 @@ that a run of it would get. The results are not computed here, and must not be r
 
 from collections.abc import Callable
 
-from jittensor.compiler.lower import LoopNest
+from jittensor.compiler.nest import LoopNest
 from jittensor.compiler.plan import Plan, make_plan
 from jittensor.runtime.realize import PENDING, Binding, realize_all, record, snapshot
 

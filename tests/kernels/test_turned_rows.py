@@ -8,7 +8,7 @@ import pytest
 import scipy.special
 
 import jittensor as torch
-from jittensor.compiler.fuse import TALL
+from jittensor.compiler.blocking import TALL
 from jittensor.config import config
 from jittensor.kernels.compile import stats
 from tests.kernels.planned import nests_of

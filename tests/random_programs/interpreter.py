@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from jittensor.compiler.lower import LoopNest
+from jittensor.compiler.nest import LoopNest
 from jittensor.compiler.plan import Plan
 from jittensor.graph import dtypes as dt
 from jittensor.graph.ops import OPS

@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ...compiler.fuse import LONG_ROW
-from ...compiler.lower import LoopNest
+from ...compiler.blocking import LONG_ROW
+from ...compiler.nest import LoopNest
 from ..formula import BY_CODE
 from .kernel import EntryPoint, MapKernel, Parameter
 from .reductions import WARP, ChunkKernel, ColumnKernel, JoinKernel, RowKernel

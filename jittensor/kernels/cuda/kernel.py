@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...compiler.lower import LoopNest
+from ...compiler.nest import LoopNest
 from ..formula import BY_CODE
 from ..skeletons.base import Kernel, _Indented
 from ..skeletons.row import IDENTITY

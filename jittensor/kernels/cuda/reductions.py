@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...compiler.fuse import LONG_ROW
+from ...compiler.blocking import LONG_ROW
 from .kernel import CudaKernel, sum_of
 
 WARP = 32              # columns of a block in a column reduction

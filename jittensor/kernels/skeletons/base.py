@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from ...compiler.lower import LoopNest
+from ...compiler.nest import LoopNest
 from ..angles import guarded, has_angles
 from ..formula import Formulas
 

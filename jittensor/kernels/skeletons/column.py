@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ...compiler.fuse import TALL
-from ...compiler.lower import columns_of
+from ...compiler.blocking import TALL, columns_of
 from ...graph.ops import OPS
 from ..cpu.lanes import VECTOR
 from .row import RowKernel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...compiler.lower import TILE_SIDE, tile_rows
+from ...compiler.blocking import TILE_SIDE, tile_rows
 from .base import Kernel
 
 

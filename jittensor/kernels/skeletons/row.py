@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...compiler.fuse import LONG_ROW
-from ...compiler.lower import Statement
+from ...compiler.blocking import LONG_ROW
+from ...compiler.nest import Statement
 from ...graph.ops import OPS
 from ..cpu.lanes import LANES, TILE
 from .base import Kernel

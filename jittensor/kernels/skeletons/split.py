@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...compiler.fuse import LONG_ROW
+from ...compiler.blocking import LONG_ROW
 from .row import RowKernel
 
 

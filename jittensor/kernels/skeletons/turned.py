@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...compiler.fuse import TALL
-from ...compiler.lower import TURNED_PAD, LoopNest, across_rows, turned_rows
+from ...compiler.blocking import TALL, TURNED_PAD, across_rows, turned_rows
+from ...compiler.nest import LoopNest
 from .row import RowKernel
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.special
 
 import jittensor as torch
-from jittensor.compiler.lower import LoopNest, Operand, Statement
+from jittensor.compiler.nest import LoopNest, Operand, Statement
 from jittensor.graph.dtypes import ALL
 from jittensor.graph.ops import ELEMENTWISE, OPS, Op
 from jittensor.kernels.cuda.formula import CudaFormulas
