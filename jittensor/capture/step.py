@@ -9,6 +9,7 @@ are read again at each call. Python side effects do not happen in a replay.
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import types
 import warnings
@@ -28,6 +29,8 @@ from .numbers import Traced
 from .state import Reached, probe
 
 MAX_CAPTURES = 16
+_getrefcount = sys.getrefcount
+_GRAD, _ALONE = 4, 3       # references that the engine alone has to a gradient, to its memory
 # A forward pass whose backward comes later is recorded each time; nothing in it cannot be.
 NEEDS_GRAPH = "it returns a tensor that still needs its graph"
 
@@ -60,7 +63,7 @@ class Replay:
 
     __slots__ = ("look", "seen", "bound", "addresses", "floats", "argument_slots", "draws",
                  "checks", "results", "grads", "places", "updated", "scalars", "tick", "storages",
-                 "blocks", "build", "hold", "decide")
+                 "blocks", "build", "hold", "decide", "given")
 
 
 class Compiled:
@@ -398,11 +401,15 @@ def _results(replay: Replay, capture: Capture, result, owners: list[Storage],
         if x._fn is not None and id(x._fn) not in capture.released:
             return NEEDS_GRAPH
     replay.results = [(number.get(id(x.storage)), x) for x in returned]
-    replay.grads = []
+    replay.grads, replay.given = [], {}
     for x in reached.tensors:
         grad = x._grad
         if grad is not None and id(grad.storage) in number:
             replay.grads.append((x, number[id(grad.storage)], grad.spec, grad.offset))
+    users = [k for k, _ in replay.results] + [k for _, k, *_ in replay.grads]
+    for _, k, *_ in replay.grads:
+        if users.count(k) == 1:
+            replay.given[k] = None
     replay.build = _builder(result)
     return None
 
@@ -451,36 +458,61 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
                                    + x.offset * x.spec.dtype.itemsize + offset)
             else:
                 addresses[slot] = draws[which].address + offset
+        wait = False
         for storage, block in zip(replay.storages, replay.blocks, strict=True):
             if storage.block is not block:
                 raise RuntimeError("compile: memory of a captured tensor was replaced")
+            if storage.external is not None:
+                wait = True
+        for x in tensors:
+            if x.storage.external is not None:
+                wait = True
         for counts, param in replay.tick:
             counts[param] += 1.0
         floats = replay.floats
         if replay.scalars is not None:
             floats = array("d", replay.scalars(numbers))
         bound = replay.bound
-        for x, *_ in replay.grads:       # replaced below: their blocks are still in the cache
-            x._grad = None
         bind.settle()
-        outputs = [blocks.take(nbytes) for _, nbytes in bound.outputs]
+        again = _take_back(replay)
+        outputs = [again.get(k) or blocks.take(nbytes)
+                   for k, (_, nbytes) in enumerate(bound.outputs)]
         addresses.extend([b.address for b in outputs])
         stats.realizes += 1
-        used = [*replay.storages, *[x.storage for x in tensors]]
-        bind.proceed(bind.begin_bound(bound, addresses, floats, (outputs, draws, used), _nothing),
-                     wait=any([s.external is not None for s in used]))
+        held = outputs, draws, replay.storages, [x.storage for x in tensors]
+        bind.proceed(bind.begin_bound(bound, addresses, floats, held, _nothing), wait)
     for storage in replay.updated:
         storage.version += 1
         storage.bounds = None               # what was known of its values
-    return _finish(replay, outputs)
+    return _finish(replay, outputs, again)
+
+
+def _take_back(replay: Replay) -> dict[int, Any]:
+    """Takes away the gradients that this run replaces: number of an output -> block. A gradient
+    that nobody but its parameter holds stays where it is, to be written over."""
+    again: dict[int, Any] = {}
+    given = replay.given
+    for x, k, spec, _ in replay.grads:
+        grad = x._grad
+        if grad is not None and grad is given.get(k) and _getrefcount(grad) == _GRAD:
+            storage = grad.storage
+            block = storage.block
+            if (_getrefcount(storage) == _ALONE == _getrefcount(block) and storage.node is None
+                    and storage.external is None and grad.spec is spec and not grad.__dict__
+                    and grad._fn is None and not grad._leaf):
+                again[k] = block
+                continue
+        x._grad = None
+    return again
 
 
 def _nothing() -> None:
     return None
 
 
-def _finish(replay: Replay, outputs: list):
-    """New storages for the outputs, handed to returned tensors and gradients."""
+def _finish(replay: Replay, outputs: list, again: dict):
+    """New storages for the outputs, handed to returned tensors and gradients; those of `again`
+    have theirs."""
     made: dict[int, Storage] = {}
 
     def storage(k: int) -> Storage:
@@ -489,8 +521,15 @@ def _finish(replay: Replay, outputs: list):
             found = made[k] = Storage(outputs[k], replay.bound.outputs[k][1])
         return found
 
+    given = replay.given
     for x, k, spec, offset in replay.grads:
-        x._grad = new_tensor(storage(k), spec, offset)
+        if k in again:
+            kept = given[k].storage
+            kept.version, kept.bounds = 0, None
+            continue
+        x._grad = grad = new_tensor(storage(k), spec, offset)
+        if k in given:
+            given[k] = grad
     returned = []
     for k, like in replay.results:
         if k is None:
