@@ -13,16 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .autograd.graph import (
-    FREED,
-    GradNode,
-    check_saved,
-    edge_of,
-    fit,
-    modified,
-    named,
-)
+from .autograd.graph import check_saved, edge_of
 from .autograd.modes import modes
+from .autograd.nodes import FREED, GradNode, fit, modified, named
 from .autograd.saved import Packed, _pack
 from .graph.node import user_frame
 from .tensor import Tensor, from_array, new_tensor

@@ -16,8 +16,9 @@ from ..graph.node import blame
 from ..graph.shapes import contiguous_strides
 from ..runtime import realize
 from ..tensor import Tensor, new_tensor
-from .graph import GradNode, edge_of
+from .graph import edge_of
 from .modes import anomaly, modes
+from .nodes import GradNode
 
 _count = sys.getrefcount
 

@@ -11,17 +11,10 @@ from typing import Any
 
 from ..graph.node import UNTRACKED, user_frame
 from ..tensor import Tensor, new_tensor
-from .graph import (
-    FREED,
-    GradNode,
-    check_saved,
-    edge_of,
-    fit,
-    modified,
-    named,
-)
+from .graph import check_saved, edge_of
 from .inplace import check_inplace, hang
 from .modes import modes, no_grad
+from .nodes import FREED, GradNode, fit, modified, named
 from .saved import Packed, _pack
 
 __all__ = ["BackwardCFunction", "Function", "FunctionCtx", "FunctionMeta", "InplaceFunction",

@@ -8,8 +8,9 @@ from typing import Any
 from ..graph.node import UNTRACKED, user_frame
 from ..graph.ops import OPS, Op
 from ..tensor import Tensor, new_tensor
-from .graph import GradNode, edge_of, make_node, named, renew, renew_views
+from .graph import edge_of, make_node, renew, renew_views
 from .modes import modes
+from .nodes import GradNode, named
 from .saved import pack_saved
 
 _AMBIGUOUS = (

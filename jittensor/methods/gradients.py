@@ -5,8 +5,9 @@ from __future__ import annotations
 import weakref
 
 from ..autograd import engine
-from ..autograd.graph import Handle, current, leaf_hooks, post_hooks
+from ..autograd.graph import current
 from ..autograd.modes import modes
+from ..autograd.nodes import Handle, leaf_hooks, post_hooks
 from ..graph import dtypes as dt
 from ..graph.ops import _scalar_name
 from ..tensor import Tensor, new_tensor
