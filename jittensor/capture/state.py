@@ -6,13 +6,24 @@ objects, and in the functions that it names, recursively.
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
 from ..tensor import Tensor
 
+# packages whose objects are not looked into
+LIBRARIES = {*sys.stdlib_module_names, __name__.split(".")[0], "numpy", "scipy", "numba",
+             "llvmlite", "matplotlib", "tqdm"}
 PLAIN = (bool, int, float, str, type(None))
+
+
+def _of_the_program(value: Any) -> bool:
+    """Whether a value is an instance of a class that the program defines."""
+    module = getattr(type(value), "__module__", "builtins") or "builtins"
+    return (hasattr(value, "__dict__") and not isinstance(value, type)
+            and module.split(".")[0] not in LIBRARIES)
 
 
 class Reached:
@@ -50,8 +61,7 @@ class Reached:
         elif isinstance(value, dict) and len(value) <= 256:
             for item in value.values():
                 self._visit(item, depth + 1)
-        elif getattr(type(value), "__module__", "builtins") == "__main__" and hasattr(
-                value, "__dict__") and not isinstance(value, type):
+        elif _of_the_program(value):
             for name, item in list(vars(value).items()):
                 self._slot(value.__dict__, name, item, depth)
 

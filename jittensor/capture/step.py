@@ -498,8 +498,10 @@ def _take_back(replay: Replay) -> dict[int, Any]:
             storage = grad.storage
             block = storage.block
             if (_getrefcount(storage) == _ALONE == _getrefcount(block) and storage.node is None
-                    and storage.external is None and grad.spec is spec and not grad.__dict__
+                    and (storage.external is None or not storage.external())
+                    and grad.spec is spec and not grad.__dict__
                     and grad._fn is None and not grad._leaf):
+                storage.external = None
                 again[k] = block
                 continue
         x._grad = None
