@@ -16,6 +16,8 @@ from ..tensor import Tensor
 # packages whose objects are not looked into
 LIBRARIES = {*sys.stdlib_module_names, __name__.split(".")[0], "numpy", "scipy", "numba",
              "llvmlite", "matplotlib", "tqdm"}
+MOST_ITEMS = 256       # longer lists and dicts are not looked through
+REGISTRIES = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -33,7 +35,7 @@ class Reached:
         self.modules: list[Any] = []
         self.optimizers: list[Any] = []
         self.tensors: list[Tensor] = []
-        self.cells: list[tuple[Any, str]] = []      # (cell, "cell_contents") or (dict, name)
+        self.cells: list[tuple[Any, Any]] = []      # (closure cell, None), (dict, key), (list, k)
         self._seen: set[int] = set()
         self._visit(function, 0)
 
@@ -55,12 +57,12 @@ class Reached:
             for group in value.param_groups:
                 for p in group["params"]:
                     self._visit(p, depth + 1)
-        elif isinstance(value, (list, tuple)) and len(value) <= 256:
-            for item in value:
-                self._visit(item, depth + 1)
-        elif isinstance(value, dict) and len(value) <= 256:
-            for item in value.values():
-                self._visit(item, depth + 1)
+        elif isinstance(value, (list, tuple)) and len(value) <= MOST_ITEMS:
+            for k, item in enumerate(value):
+                self._item(value, k, item, depth)
+        elif isinstance(value, dict) and len(value) <= MOST_ITEMS:
+            for key, item in value.items():
+                self._item(value, key, item, depth)
         elif _of_the_program(value):
             for name, item in list(vars(value).items()):
                 self._slot(value.__dict__, name, item, depth)
@@ -73,21 +75,27 @@ class Reached:
                 value = cell.cell_contents
             except ValueError:
                 continue
-            if isinstance(value, PLAIN):
-                self.cells.append((cell, "cell_contents"))
-            else:
-                self._visit(value, depth + 1)
+            self._slot(cell, None, value, depth)
         for name in _names(function.__code__):
             if name in function.__globals__:
                 self._slot(function.__globals__, name, function.__globals__[name], depth)
         for value in function.__defaults__ or ():
             self._visit(value, depth + 1)
 
-    def _slot(self, holder: dict, name: str, value: Any, depth: int) -> None:
+    def _slot(self, holder: Any, key: Any, value: Any, depth: int) -> None:
+        """A variable or an attribute, which may come to name another value."""
         if isinstance(value, PLAIN):
-            self.cells.append((holder, name))
+            self.cells.append((holder, key))
         elif not isinstance(value, (types.ModuleType, type)):
+            if isinstance(value, (Tensor, list, tuple, dict)) or _of_the_program(value):
+                self.cells.append((holder, key))
             self._visit(value, depth + 1)
+
+    def _item(self, holder: Any, key: Any, value: Any, depth: int) -> None:
+        """An item of a list or dict; plain ones are left alone: they are often a program's log."""
+        if isinstance(value, Tensor) and not isinstance(holder, tuple):
+            self.cells.append((holder, key))
+        self._visit(value, depth + 1)
 
     def _module(self, module: Any, depth: int) -> None:
         self.modules.append(module)
@@ -96,10 +104,8 @@ class Reached:
                 if value is not None:
                     self._visit(value, depth)
         for name, value in list(vars(module).items()):
-            if isinstance(value, Tensor):
-                self._visit(value, depth)
-            elif isinstance(value, PLAIN) and name != "training":
-                self.cells.append((module.__dict__, name))
+            if name != "training" and name not in REGISTRIES and "_hooks" not in name:
+                self._slot(module.__dict__, name, value, depth)
         forward = type(module).forward
         if isinstance(forward, types.FunctionType):
             self._visit(forward, depth + 1)
@@ -116,48 +122,100 @@ def _names(code: types.CodeType) -> set[str]:
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def probe(reached: Reached, traced: set[str]) -> Callable[[], tuple]:
-    """A function that gives, as one tuple, all that a capture took for granted.
+class _Conditions:
+    """The text of a function that asks whether everything is as it was, and what it names."""
+
+    def __init__(self):
+        self.scope: dict[str, Any] = {}
+        self.parts: list[str] = []
+
+    def name(self, value: Any) -> str:
+        """A name for a value."""
+        key = f"v{len(self.scope)}"
+        self.scope[key] = value
+        return key
+
+    def add(self, text: str) -> None:
+        """Asks for what `text` says."""
+        self.parts.append(text)
+
+    def same(self, text: str, value: Any) -> None:
+        """Asks that `text` still is that object."""
+        plain = value is None or value is True or value is False
+        self.add(f"{text} is {value if plain else self.name(value)}")
+
+    def equal(self, text: str, value: Any) -> None:
+        """Asks that `text` is of the same type and equal if it is plain, or else that object."""
+        items = value if isinstance(value, tuple) else (value,)
+        if value is None or isinstance(value, bool) or not all(isinstance(v, PLAIN) for v in items):
+            self.same(text, value)
+            return
+        v = self.name(value)
+        self.add(f"((z := {text}) is {v} or z.__class__ is {v}.__class__ and z == {v})")
+
+    def function(self) -> Callable[[], bool]:
+        """The function."""
+        exec("def holds():\n    return " + (" and ".join(self.parts) or "True"), self.scope)
+        return self.scope["holds"]
+
+
+def probe(reached: Reached, traced: set[str]) -> Callable[[], bool]:
+    """A function that says whether all that a capture took for granted is as it is now.
 
     `traced` names the numbers of param groups that are read again at each call.
     """
-    scope: dict[str, Any] = {}
-    parts: list[str] = []
-
-    def name(value: Any, letter: str) -> str:
-        key = f"{letter}{len(scope)}"
-        scope[key] = value
-        return key
-
+    ask = _Conditions()
     for module in reached.modules:
-        m = name(module, "m")
-        parts.append(f"{m}.training")
-        parts += [f"not {m}.{hook}" for hook in HOOKS if hasattr(module, hook)]
+        m = ask.name(module)
+        ask.same(f"{m}.training", module.training)
+        for hook in HOOKS:
+            if hasattr(module, hook):
+                ask.add(f"{m}.{hook}" if getattr(module, hook) else f"not {m}.{hook}")
         for attribute in ("_parameters", "_modules", "_buffers"):
-            held = name(getattr(module, attribute), "d")
-            parts += [f"id({held}[{key!r}]) if {key!r} in {held} else 0"
-                      for key in getattr(module, attribute)]
-            parts.append(f"len({held})")
+            held = getattr(module, attribute)
+            d = ask.name(held)
+            for key, value in held.items():
+                ask.same(f"{d}.get({key!r})", value)
+            ask.add(f"len({d}) == {len(held)}")
     for x in reached.tensors:
-        t = name(x, "t")
-        parts += [f"{t}.storage", f"{t}.spec", f"{t}.offset", f"{t}._leaf", f"{t}._grad is None",
-                  f"{t}._fn is None", f"getattr({t}, '_hooks', None) or None"]
+        _ask_tensor(ask, x)
     for number, optimizer in enumerate(reached.optimizers):
-        o = name(optimizer, "o")
-        parts.append(f"len({o}.param_groups)")
-        if hasattr(optimizer, "_step_counts"):
-            parts.append(f"len({o}._step_counts)")
-        for k, group in enumerate(optimizer.param_groups):
-            for key, value in group.items():
-                if key == "params":
-                    parts.append(f"len({o}.param_groups[{k}]['params'])")
-                elif f"g{number}_{k}_{key}" not in traced:
-                    parts.append(f"{o}.param_groups[{k}][{key!r}]" if not isinstance(
-                        value, Tensor) else f"id({o}.param_groups[{k}][{key!r}])")
+        _ask_optimizer(ask, optimizer, number, traced)
     for holder, key in reached.cells:
-        h = name(holder, "c")
-        parts.append(f"{h}.cell_contents" if key == "cell_contents" and not isinstance(
-            holder, dict) else f"{h}.get({key!r})")
-    exec(f"def look():\n    return ({', '.join(parts)},)" if parts else
-         "def look():\n    return ()", scope)
-    return scope["look"]
+        h = ask.name(holder)
+        if isinstance(holder, types.CellType):
+            ask.equal(f"{h}.cell_contents", holder.cell_contents)
+        elif isinstance(holder, dict):
+            ask.equal(f"{h}.get({key!r})" if isinstance(key, str) else
+                      f"{h}.get({ask.name(key)})", holder.get(key))
+        else:
+            ask.add(f"len({h}) > {key}")
+            ask.same(f"{h}[{key}]", holder[key])
+    return ask.function()
+
+
+def _ask_tensor(ask: _Conditions, x: Tensor) -> None:
+    t = ask.name(x)
+    ask.same(f"{t}.storage", x.storage)
+    ask.same(f"{t}.spec", x.spec)
+    ask.add(f"{t}.offset == {x.offset}")
+    ask.same(f"{t}._leaf", x._leaf)
+    for slot in ("_grad", "_fn"):
+        ask.add(f"{t}.{slot} is {'' if getattr(x, slot) is None else 'not '}None")
+    hooks = getattr(x, "_hooks", None)
+    ask.add(f"getattr({t}, '_hooks', None) == {ask.name(dict(hooks))}" if hooks else
+            f"not getattr({t}, '_hooks', None)")
+
+
+def _ask_optimizer(ask: _Conditions, optimizer: Any, number: int, traced: set[str]) -> None:
+    o = ask.name(optimizer)
+    ask.add(f"len({o}.param_groups) == {len(optimizer.param_groups)}")
+    if hasattr(optimizer, "_step_counts"):
+        ask.add(f"len({o}._step_counts) == {len(optimizer._step_counts)}")
+    for k, group in enumerate(optimizer.param_groups):
+        for key, value in group.items():
+            text = f"{o}.param_groups[{k}].get({key!r})"
+            if key == "params":
+                ask.add(f"len({text}) == {len(value)}")
+            elif f"g{number}_{k}_{key}" not in traced:
+                ask.equal(text, value)

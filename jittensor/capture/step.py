@@ -61,7 +61,7 @@ class Capture:
 class Replay:
     """One capture, ready to run again."""
 
-    __slots__ = ("look", "seen", "bound", "addresses", "floats", "argument_slots", "draws",
+    __slots__ = ("holds", "bound", "addresses", "floats", "argument_slots", "draws",
                  "checks", "results", "grads", "places", "updated", "scalars", "tick", "storages",
                  "blocks", "build", "hold", "decide", "given")
 
@@ -104,7 +104,7 @@ class Compiled:
         self._calls += 1
         if captures and not (self._check and self._calls % self._check == 0):
             for replay in captures:
-                if replay.look() == replay.seen and (
+                if replay.holds() and (
                         replay.decide is None or replay.decide(numbers)):
                     return _run(replay, tensors, numbers)
         if key in self._lazy:
@@ -139,6 +139,10 @@ class Compiled:
             self._give_up(key, capture.broken)
         elif len(self._captures.setdefault(key, [])) < MAX_CAPTURES:
             self._captures[key].append(replay)
+        else:
+            warnings.warn("compile: what the step reads besides its arguments is another at each "
+                          "call; it runs without being captured", stacklevel=3)
+            self._lazy.add(key)
         return result
 
     def _give_up(self, key, reason: str) -> None:
@@ -301,8 +305,7 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
     replay.tick = [(c, p) for c, p in places.counts]
     free = {s.rsplit("_", 1)[0] if s.count("_") > 2 and s.rsplit("_", 1)[1].isdigit() else s
             for s in places.values if s not in frozen}
-    replay.look = probe(reached, free)
-    replay.seen = replay.look()
+    replay.holds = probe(reached, free)
     replay.hold = (reached, capture)
     return replay
 

@@ -1,0 +1,89 @@
+"""What a captured step takes for granted: when it changes, the step is captured anew."""
+
+from __future__ import annotations
+
+import pytest
+
+import jittensor as torch
+from jittensor import nn
+
+scale = 2
+
+
+def scaled(x):
+    return x * scale
+
+
+def test_a_number_of_another_type():
+    global scale
+    step, x = torch.compile(scaled), torch.arange(3)
+    for value in (2, 2, 2, 2.0, 2.0, 2.0, True, True, True, 2, None):
+        if value is None:
+            break
+        scale = value
+        out = step(x)
+        assert out.dtype is (x * value).dtype
+        assert out.tolist() == (x * value).tolist()
+
+
+class Settings:
+    def __init__(self):
+        self.gain, self.names, self.weight = 1.5, ["a"], torch.ones(3)
+
+
+CHANGES = {
+    "a plain attribute": lambda s, net: setattr(s, "gain", 3.0),
+    "a tensor attribute": lambda s, net: setattr(s, "weight", torch.full((3,), 5.0)),
+    "a tensor's values": lambda s, net: s.weight.mul_(4),
+    "eval": lambda s, net: net.eval(),
+    "a parameter": lambda s, net: setattr(net[0], "bias", nn.Parameter(torch.full((3,), 9.0))),
+    "a parameter's data": lambda s, net: setattr(net[0].weight, "data", torch.full((3, 3), 2.0)),
+    "a hook": lambda s, net: net.register_forward_hook(lambda m, a, out: out + 100),
+    "a child": lambda s, net: net.append(nn.Tanh()),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_changes_are_seen(what):
+    torch.manual_seed(0)
+    settings, net = Settings(), nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.999999))
+    x = torch.ones(2, 3)
+
+    def step(x):
+        with torch.no_grad():
+            return net(x) * settings.gain + settings.weight
+
+    captured = torch.compile(step)
+    for _ in range(3):
+        captured(x)
+    CHANGES[what](settings, net)
+    for _ in range(3):
+        assert torch.allclose(captured(x), step(x))
+
+
+def test_what_changes_at_each_call_is_not_captured_for_ever():
+    settings, x = Settings(), torch.ones(3)
+    captured = torch.compile(lambda x: x + settings.weight)
+    with pytest.warns(UserWarning, match="another at each call"):
+        for k in range(25):
+            settings.weight = torch.full((3,), float(k))
+            assert captured(x).tolist() == [k + 1.0] * 3
+    before = torch.stats().plans_built
+    settings.weight = torch.full((3,), 7.0)
+    assert captured(x).tolist() == [8.0] * 3 and torch.stats().plans_built - before <= 1
+
+
+def test_a_programs_log_may_grow():
+    log, kept, x = [], [], torch.ones(3)
+
+    def step(x):
+        return x * 2 if len(log) >= 0 and kept is not None else x
+
+    captured = torch.compile(step)
+    for _ in range(3):
+        captured(x)
+    before = torch.stats().plans_built
+    for k in range(30):
+        log.append(float(k))
+        kept.append(captured(x))
+    assert torch.stats().plans_built == before and all(t.tolist() == [2.0] * 3 for t in kept)
