@@ -260,7 +260,10 @@ def wrap_dims(dims: Sequence[int], rank: int) -> Ints:
 def sizes_of(args, name: str = "size", named=None) -> tuple[int, ...]:
     """Sizes given as f(2, 3), f((2, 3)), f(Size) or, as `named`, f(size=(2, 3)); TypeError for
     anything else."""
-    if named is not None:
+    if named is None:
+        if not args:
+            raise TypeError(f"missing 1 required positional arguments: \"{name}\"")
+    else:
         if args:
             raise TypeError(f"got multiple values for argument '{name}'")
         if hasattr(named, "__index__"):
