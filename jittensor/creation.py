@@ -14,7 +14,7 @@ from .graph import dtypes as dt
 from .graph.dtypes import Default, DType
 from .graph.node import Storage, spec_of
 from .graph.ops import _scalar_name
-from .graph.shapes import sizes_of
+from .graph.shapes import given_sizes, sizes_of
 from .kernels.random_arithmetic import scale_and_shift32, scale_and_shift64
 from .nested import read
 from .numeric import check_fits
@@ -81,13 +81,13 @@ def zeros(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin
     tensor([[0., 0.],
             [0., 0.]])
     """
-    return _filled(sizes_of(sizes, "size", size), 0, dtype, device, requires_grad, out)
+    return _filled(given_sizes(sizes, size), 0, dtype, device, requires_grad, out)
 
 
 def ones(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
          requires_grad=False) -> Tensor:
     """Ones of a shape."""
-    return _filled(sizes_of(sizes, "size", size), 1, dtype, device, requires_grad, out)
+    return _filled(given_sizes(sizes, size), 1, dtype, device, requires_grad, out)
 
 
 def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
@@ -106,7 +106,7 @@ def empty(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin
           requires_grad=False, memory_format=None) -> Tensor:
     """Memory with undefined values."""
     check_device(device)
-    size = sizes_of(sizes, "size", size)
+    size = given_sizes(sizes, size)
     if out is not None:
         return resize_output(out, size)
     if any(n < 0 for n in size):

@@ -17,12 +17,11 @@ from .graph import dtypes as dt
 from .graph.dtypes import Default, DType
 from .graph.node import spec_of
 from .graph.ops import OPS, _scalar_name
-from .graph.shapes import dim_order
+from .graph.shapes import dim_order, given_sizes
 from .kernels.random_draws import MersenneTwister
 from .record import elementwise
 from .runtime import realize
 from .tensor import CPU, Tensor, check_device, from_array
-from .views import sizes_of
 
 lock = threading.RLock()
 
@@ -158,7 +157,7 @@ def _tensor(values: np.ndarray, shape, dtype: DType, requires_grad: bool = False
 
 
 def _shape(sizes, size=None) -> tuple[tuple[int, ...], int]:
-    shape = sizes_of(sizes, "size", size)
+    shape = given_sizes(sizes, size)
     for n in shape:
         if n < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: "

@@ -257,13 +257,17 @@ def wrap_dims(dims: Sequence[int], rank: int) -> Ints:
     return tuple(sorted(out))
 
 
+def given_sizes(args, named=None) -> tuple[int, ...]:
+    """`sizes_of` where PyTorch wants a size: TypeError where there is none at all."""
+    if named is None and not args:
+        raise TypeError("missing 1 required positional arguments: \"size\"")
+    return sizes_of(args, "size", named)
+
+
 def sizes_of(args, name: str = "size", named=None) -> tuple[int, ...]:
     """Sizes given as f(2, 3), f((2, 3)), f(Size) or, as `named`, f(size=(2, 3)); TypeError for
     anything else."""
-    if named is None:
-        if not args:
-            raise TypeError(f"missing 1 required positional arguments: \"{name}\"")
-    else:
+    if named is not None:
         if args:
             raise TypeError(f"got multiple values for argument '{name}'")
         if hasattr(named, "__index__"):

@@ -31,8 +31,6 @@ CALLS = {
     "zeros of no size": lambda t: t.zeros(),
     "randn of no size": lambda t: t.randn(),
     "rand of no size": lambda t: t.rand(),
-    "expand to no size": lambda t: t.tensor(1.0).expand(),
-    "permute of no dims": lambda t: t.tensor(1.0).permute(),
     "randn of a negative size": lambda t: t.randn(2, -3),
     "multinomial of text": lambda t: t.multinomial("a", 2),
     "linspace from text": lambda t: t.linspace("a", 1, 3),
