@@ -15,7 +15,8 @@ from ..tensor import Tensor
 
 # packages whose objects are not looked into
 LIBRARIES = {*sys.stdlib_module_names, __name__.split(".")[0], "numpy", "scipy", "numba",
-             "llvmlite", "matplotlib", "tqdm"}
+             "llvmlite", "matplotlib", "tqdm", "torch", "pandas", "PIL", "sklearn", "wandb",
+             "tensorboard"}
 MOST_ITEMS = 256       # longer lists and dicts are not looked through
 REGISTRIES = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
 PLAIN = (bool, int, float, str, type(None))
@@ -23,7 +24,9 @@ PLAIN = (bool, int, float, str, type(None))
 
 def _of_the_program(value: Any) -> bool:
     """Whether a value is an instance of a class that the program defines."""
-    module = getattr(type(value), "__module__", "builtins") or "builtins"
+    module = getattr(type(value), "__module__", "builtins")
+    if not isinstance(module, str):
+        return False
     return (hasattr(value, "__dict__") and not isinstance(value, type)
             and module.split(".")[0] not in LIBRARIES)
 
@@ -37,7 +40,10 @@ class Reached:
         self.tensors: list[Tensor] = []
         self.cells: list[tuple[Any, Any]] = []      # (closure cell, None), (dict, key), (list, k)
         self._seen: set[int] = set()
+        self._names: set[str] = set()               # that the functions use
+        self._objects: list[Any] = []               # of the program's classes
         self._visit(function, 0)
+        self._read_objects()
 
     def _visit(self, value: Any, depth: int) -> None:
         if id(value) in self._seen or depth > 6:
@@ -64,8 +70,7 @@ class Reached:
             for key, item in value.items():
                 self._item(value, key, item, depth)
         elif _of_the_program(value):
-            for name, item in list(vars(value).items()):
-                self._slot(value.__dict__, name, item, depth)
+            self._objects.append(value)
 
     def _function(self, function: types.FunctionType, depth: int) -> None:
         if function.__module__ and function.__module__.split(".")[0] == __name__.split(".")[0]:
@@ -76,11 +81,32 @@ class Reached:
             except ValueError:
                 continue
             self._slot(cell, None, value, depth)
-        for name in _names(function.__code__):
+        names = _names(function.__code__)
+        self._names |= names
+        for name in names:
             if name in function.__globals__:
                 self._slot(function.__globals__, name, function.__globals__[name], depth)
         for value in function.__defaults__ or ():
             self._visit(value, depth + 1)
+
+    def _read_objects(self) -> None:
+        """The attributes and methods of the program's objects that the functions name: what else
+        an object counts or keeps may change from call to call."""
+        done: set[tuple[int, str]] = set()
+        before = -1
+        while len(done) != before:
+            before = len(done)
+            for value in list(self._objects):
+                for name in self._names - {name for k, name in done if k == id(value)}:
+                    done.add((id(value), name))
+                    held = value.__dict__
+                    method = getattr(type(value), name, None)
+                    if name in held:
+                        self._slot(held, name, held[name], 1)
+                    elif isinstance(method, types.FunctionType):
+                        self._visit(method, 1)
+                    elif isinstance(method, property) and method.fget is not None:
+                        self._visit(method.fget, 1)
 
     def _slot(self, holder: Any, key: Any, value: Any, depth: int) -> None:
         """A variable or an attribute, which may come to name another value."""

@@ -30,7 +30,7 @@ from .state import Reached, probe
 
 MAX_CAPTURES = 16
 _getrefcount = sys.getrefcount
-_GRAD, _ALONE = 4, 3       # references that the engine alone has to a gradient, to its memory
+_ALONE = 3                 # references that the engine alone has to a gradient and to its memory
 # A forward pass whose backward comes later is recorded each time; nothing in it cannot be.
 NEEDS_GRAPH = "it returns a tensor that still needs its graph"
 
@@ -63,7 +63,7 @@ class Replay:
 
     __slots__ = ("holds", "bound", "addresses", "floats", "argument_slots", "draws",
                  "checks", "results", "grads", "places", "updated", "scalars", "tick", "storages",
-                 "blocks", "build", "hold", "decide", "given")
+                 "blocks", "build", "hold", "decide", "single")
 
 
 class Compiled:
@@ -186,6 +186,8 @@ class _Places:
         self.texts: dict[str, str] = {}
         self.values: dict[str, float] = {}
         self.counts: list[tuple[Any, Any]] = []
+        self.before: dict[tuple, float] = {}
+        self.raised: list[tuple[Any, Any]] = []      # of these, those that the step raised
         self.next_number = 0
         for n, optimizer in enumerate(reached.optimizers):
             self._groups(n, optimizer)
@@ -222,6 +224,7 @@ class _Places:
             self.scope[f"param{n}_{i}"] = param
             name = f"n{n}_{i}"
             self.counts.append((counts, param))
+            self.before[id(counts), param] = float(value)
             counts[param] = self._traced(name, value, f"{held}[param{n}_{i}] - 1.0")
 
     def _replace(self, holder, key, value, traced) -> None:
@@ -246,6 +249,8 @@ class _Places:
             undo()
         for counts, param in self.counts:
             if param in counts:
+                if float(counts[param]) != self.before[id(counts), param]:
+                    self.raised.append((counts, param))
                 counts[param] = float(counts[param])
 
     def function(self, result: str, used: set[str], counted: bool) -> Callable:
@@ -302,7 +307,7 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
         decisions) else None
     replay.scalars = places.function(f"[{', '.join(texts)}]", used, True) if used else None
     replay.floats = array("d", [float(v) for v in binding.floats])
-    replay.tick = [(c, p) for c, p in places.counts]
+    replay.tick = places.raised
     free = {s.rsplit("_", 1)[0] if s.count("_") > 2 and s.rsplit("_", 1)[1].isdigit() else s
             for s in places.values if s not in frozen}
     replay.holds = probe(reached, free)
@@ -404,15 +409,13 @@ def _results(replay: Replay, capture: Capture, result, owners: list[Storage],
         if x._fn is not None and id(x._fn) not in capture.released:
             return NEEDS_GRAPH
     replay.results = [(number.get(id(x.storage)), x) for x in returned]
-    replay.grads, replay.given = [], {}
+    replay.grads = []
     for x in reached.tensors:
         grad = x._grad
         if grad is not None and id(grad.storage) in number:
             replay.grads.append((x, number[id(grad.storage)], grad.spec, grad.offset))
     users = [k for k, _ in replay.results] + [k for _, k, *_ in replay.grads]
-    for _, k, *_ in replay.grads:
-        if users.count(k) == 1:
-            replay.given[k] = None
+    replay.single = {k for k in users if users.count(k) == 1}
     replay.build = _builder(result)
     return None
 
@@ -494,16 +497,16 @@ def _take_back(replay: Replay) -> dict[int, Any]:
     """Takes away the gradients that this run replaces: number of an output -> block. A gradient
     that nobody but its parameter holds stays where it is, to be written over."""
     again: dict[int, Any] = {}
-    given = replay.given
-    for x, k, spec, _ in replay.grads:
+    for x, k, spec, offset in replay.grads:
         grad = x._grad
-        if grad is not None and grad is given.get(k) and _getrefcount(grad) == _GRAD:
+        if grad is not None and k in replay.single and _getrefcount(grad) == _ALONE:
             storage = grad.storage
             block = storage.block
-            if (_getrefcount(storage) == _ALONE == _getrefcount(block) and storage.node is None
+            if (grad.spec is spec and grad.offset == offset and grad._fn is None
+                    and not grad._leaf and not grad.__dict__ and storage.node is None
                     and (storage.external is None or not storage.external())
-                    and grad.spec is spec and not grad.__dict__
-                    and grad._fn is None and not grad._leaf):
+                    and _getrefcount(storage) == _ALONE == _getrefcount(block)
+                    and block.pooled and block.size >= replay.bound.outputs[k][1]):
                 storage.external = None
                 again[k] = block
                 continue
@@ -526,15 +529,12 @@ def _finish(replay: Replay, outputs: list, again: dict):
             found = made[k] = Storage(outputs[k], replay.bound.outputs[k][1])
         return found
 
-    given = replay.given
     for x, k, spec, offset in replay.grads:
         if k in again:
-            kept = given[k].storage
+            kept = x._grad.storage
             kept.version, kept.bounds = 0, None
             continue
-        x._grad = grad = new_tensor(storage(k), spec, offset)
-        if k in given:
-            given[k] = grad
+        x._grad = new_tensor(storage(k), spec, offset)
     returned = []
     for k, like in replay.results:
         if k is None:

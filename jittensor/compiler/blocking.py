@@ -48,15 +48,22 @@ def tile_rows(nest: LoopNest) -> int:
 
 
 def turned_rows(nest: LoopNest) -> int:
-    """The rows of a block of a row kernel whose results lie across."""
+    """The rows of a block of a row kernel whose results lie across; 0 where they are none, or too
+    many for the stack."""
     across = [nest.operands[k].dtype for k in across_rows(nest)]
-    return _fitting(TURNED_ROWS, TALL + TURNED_PAD, across, TURNED_BYTES)
+    rows = _fitting(TURNED_ROWS, TALL + TURNED_PAD, across, TURNED_BYTES)
+    return rows if across and rows * (TALL + TURNED_PAD) * _bytes(across) <= TURNED_BYTES else 0
+
+
+def _bytes(codes: list[str]) -> int:
+    """Bytes of one element of each of these dtypes."""
+    sizes = {d.code: d.itemsize for d in dt.BY_NAME.values()}
+    return sum(sizes[code] for code in codes)
 
 
 def _fitting(most: int, width: int, codes: list[str], limit: int) -> int:
     """How many rows of tiles of these dtypes, that wide, fit in `limit` bytes; 16 at the least."""
-    sizes = {d.code: d.itemsize for d in dt.BY_NAME.values()}
-    a_row = width * sum(sizes[code] for code in codes)
+    a_row = width * _bytes(codes)
     while most > 16 and most * a_row > limit:
         most //= 2
     return most

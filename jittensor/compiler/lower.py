@@ -7,7 +7,7 @@ from math import prod
 from ..graph import dtypes as dt
 from ..graph.ops import REDUCE
 from .addresses import out_index, start
-from .blocking import TALL, TILE_SIDE, across_rows, columns_of, share
+from .blocking import TALL, TILE_SIDE, columns_of, share, turned_rows
 from .graph import Entry, Graph
 from .groups import Group
 from .loops import Loop, address
@@ -69,7 +69,7 @@ class Lowering:
                         tuple(body), "".join([kind for kind, _ in self.scalars]))
         if kind == "col" and self._wide(nest, outer, inner):
             nest = nest._replace(kind="wide")
-        if kind == "row" and across_rows(nest) and _size(outer[-1]) >= TILE_SIDE // 2 and (
+        if kind == "row" and turned_rows(nest) and _size(outer[-1]) >= TILE_SIDE // 2 and (
                 _size(inner[0]) <= TALL):
             nest = nest._replace(kind="turned")
         return self._launch(nest, outer, inner)

@@ -47,8 +47,8 @@ def forget() -> None:
 
 
 def run(pending: list[Node]) -> bool:
-    """Runs the only pending node where its plan is known from an earlier run; otherwise nothing
-    has happened. `bind.lock` is held."""
+    """Runs the only pending node where its plan is known from an earlier run, and says whether it
+    did; where it did not, the node is still pending. `bind.lock` is held."""
     node = pending[0]
     rule, storage = node.rule, node.storage
     found = _known.get(rule)
@@ -69,8 +69,8 @@ def run(pending: list[Node]) -> bool:
             addresses[k] += offset * spec.dtype.itemsize
     if at > 1 and len({*addresses[:at]}) < at:      # a place that is read twice: another plan
         return False
-    if rule.scalars:
-        _put_scalars(found, rule.scalars, node.scalars, at)
+    if rule.scalars and not _put_scalars(found, rule.scalars, node.scalars, at):
+        return False
     block = blocks.take(found.nbytes)
     addresses[-1] = block.address
 
@@ -81,17 +81,22 @@ def run(pending: list[Node]) -> bool:
 
     state = bind.begin_bound(found.bound, addresses, found.floats, (srcs, block), publish)
     bind.stats.realizes += 1
-    pending.clear()
+    if pending and pending[0] is node:      # what others record meanwhile stays
+        del pending[0]
     bind.proceed(state, wait)
     return True
 
 
-def _put_scalars(found: _Alone, kinds: str, scalars: tuple, at: int) -> None:
+def _put_scalars(found: _Alone, kinds: str, scalars: tuple, at: int) -> bool:
+    """Writes the scalars; whether they fit."""
     floats = 0
     for kind, value in zip(kinds, scalars, strict=True):
         if kind == "i":
+            if not -1 << 63 <= value < 1 << 63:
+                return False
             found.addresses[at] = value
             at += 1
         else:
             found.floats[floats] = value
             floats += 1
+    return True

@@ -103,7 +103,11 @@ def _run(nodes: list[Node], needed: set[Node] = NONE) -> None:
         _note_use(key)
         if len(nodes) == 1 and nodes[0].base is None:
             alone.remember(nodes[0], bound, len(binding.addresses), len(binding.floats))
-        execute(bound, binding)
+        try:
+            execute(bound, binding)
+        except OverflowError as error:          # an integer that no dtype holds
+            _fail(nodes, error)
+            raise
 
 
 def _fail(nodes: list[Node], error: Exception) -> None:

@@ -87,3 +87,51 @@ def test_a_programs_log_may_grow():
         log.append(float(k))
         kept.append(captured(x))
     assert torch.stats().plans_built == before and all(t.tolist() == [2.0] * 3 for t in kept)
+
+
+class Trainer:
+    """Counts outside of its step, whose helper reads a setting."""
+
+    def __init__(self):
+        self.seen, self.gain, self.last = 0, 2.0, None
+
+    def helped(self, x):
+        return x * self.gain
+
+    def step(self, x):
+        return self.helped(x) + 1
+
+
+def test_attributes_that_no_step_reads():
+    trainer, x = Trainer(), torch.ones(3)
+    step = torch.compile(trainer.step)
+    for _ in range(3):
+        step(x)
+    before = torch.stats().plans_built
+    for _ in range(30):
+        trainer.last = step(x)
+        trainer.seen += 3
+    assert torch.stats().plans_built == before and trainer.last.tolist() == [3.0] * 3
+    trainer.gain = 5.0
+    assert step(x).tolist() == [6.0] * 3
+
+
+def test_steps_are_counted_where_the_optimizer_steps():
+    def train(compiled: bool):
+        torch.manual_seed(0)
+        net = nn.Linear(2, 1)
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.1)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = net(x).square().sum()
+            loss.backward()
+            return loss
+
+        run = torch.compile(step) if compiled else step
+        for k in range(6):
+            run(torch.full((3, 2), float(k)))
+            optimizer.step()
+        return net.weight.tolist(), [float(s["step"]) for s in optimizer.state.values()]
+
+    assert train(True) == train(False)

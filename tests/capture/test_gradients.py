@@ -98,3 +98,32 @@ def test_what_the_user_hangs_on_a_gradient_ends_with_it():
     steps.net.weight.grad.note = "mine"
     steps.run()
     assert not hasattr(steps.net.weight.grad, "note")
+
+
+def test_a_gradient_whose_memory_was_replaced():
+    """The gradient lies in an output that is far larger than itself."""
+    r, x = nn.Parameter(torch.ones(6)), torch.arange(60000.0)
+
+    @torch.compile
+    def step(x):
+        r.grad = None
+        joined = torch.cat([r, x[:50000]])
+        (joined * x[:50006]).sum().backward()
+        return joined.sum()
+
+    for _ in range(4):
+        step(x)
+    r.grad.data = r.grad.data / 2
+    step(x)
+    assert r.grad.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    r.grad.data = torch.ones(20)[5:11]
+    step(x)
+    assert r.grad.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_a_gradient_that_was_let_go_is_freed():
+    steps = Steps()
+    steps.run()
+    seen = weakref.ref(steps.net.weight.grad)
+    steps.net.weight.grad = None
+    assert seen() is None

@@ -154,3 +154,11 @@ def test_values_that_take_over_their_operands_memory(width):
         assert program(x).numpy().tobytes() == fused.tobytes()
     finally:
         config.fusion = True
+
+
+def test_angles_that_are_written_across():
+    """A loop over angles has a second form for great ones, within the loop over columns."""
+    x, a = operands((300, 512), None, "float32")
+    out = (x * 30 - x.mean(0, keepdim=True)).sin().t().contiguous()
+    np.testing.assert_allclose(out.numpy(), np.sin(a * 30 - a.mean(0, keepdims=True)).T,
+                               rtol=1e-3, atol=1e-4)

@@ -90,3 +90,13 @@ def test_which_kernel_it_is():
     assert kinds(64, TALL) == ["turned"]
     assert kinds(64, TALL + 1) == ["row", "tiled"]
     assert kinds(8, 100) == ["row"]
+
+
+def test_more_results_than_the_stack_holds():
+    x, a = rows((64, 2000), "float64")
+    share = x / x.sum(1, keepdim=True)
+    results = [(share * k).t().contiguous() for k in range(1, 41)]
+    torch.realize(*results)
+    expected = a / a.sum(1, keepdims=True)
+    for k, result in enumerate(results, 1):
+        np.testing.assert_allclose(result.numpy(), (expected * k).T, rtol=1e-9)

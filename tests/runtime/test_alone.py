@@ -8,7 +8,7 @@ import pytest
 import jittensor as torch
 from jittensor.config import config
 from jittensor.kernels.compile import stats
-from jittensor.runtime import realize
+from jittensor.runtime import alone, realize
 
 
 @pytest.fixture
@@ -109,3 +109,31 @@ def test_memory_seen_from_outside_is_read_at_once(keys) -> None:
         y = x * 2
         a += 1
         assert np.array_equal(y.numpy(), (a - 1) * 2), k
+
+
+def test_what_is_recorded_meanwhile_stays_pending(monkeypatch) -> None:
+    """A finalizer or another thread may record while a lone operation is bound."""
+    (x, a), = tensors((8,))
+    for _ in range(2):
+        (x * 2).realize()
+    plain, late = alone.blocks.take, []
+
+    def take(nbytes):
+        if not late:
+            late.append(x + 3)
+        return plain(nbytes)
+
+    monkeypatch.setattr(alone.blocks, "take", take)
+    out = (x * 2).realize()
+    monkeypatch.undo()
+    assert np.array_equal(out.numpy(), a * 2) and np.array_equal(late[0].numpy(), a + 3)
+
+
+def test_an_integer_that_no_dtype_holds() -> None:
+    x = torch.arange(3)
+    for _ in range(3):
+        assert (x + 2).tolist() == [2, 3, 4]
+    for _ in range(2):
+        with pytest.raises((OverflowError, RuntimeError)):
+            (x + 2 ** 70).realize()
+        assert (x + 2).tolist() == [2, 3, 4]

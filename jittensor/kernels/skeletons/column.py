@@ -168,14 +168,14 @@ class ColumnKernel(RowKernel):
     def _store_across(self, stored: set[int]) -> None:
         nest, begun = self.nest, len(self.lines)
         self.across = []
-        self.put("        for c in range(g0, g1):")
+        self.put("        for c in range(beside, beyond):")
         self.depth += 3
         self._recall()
         for k, o in enumerate(nest.operands):
             if o.level == "full":
                 self.put(f"e{k} = {self.use('shift')}(b{k}, {self._at(k)})")
         self.pointer = lambda k: f"e{k}" if nest.operands[k].level == "full" else f"b{k}"
-        self.place = f"(c - g0) * {ROWS} + j - r0"
+        self.place = f"(c - beside) * {ROWS} + j - r0"
 
         def at(k: int) -> str:
             if k < 0 or nest.operands[k].level == "row":
@@ -191,17 +191,18 @@ class ColumnKernel(RowKernel):
         self._turned(loops)
 
     def _turned(self, loops: list[str]) -> None:
-        """`loops` over the columns g0..g1 and rows r0..r1, where tiles lie turned."""
+        """`loops` over the columns beside..beyond and rows r0..r1, where tiles lie turned."""
         columns = columns_of(self.nest)
         for k, (_, code) in enumerate(self.across):
             self.put(f"turn{k} = {self.use('tile_' + code)}({BESIDE * ROWS})")
-        self.put(f"for g0 in range(0, {self.width}, {BESIDE}):",
-                 f"    g1 = min({self.width}, g0 + {BESIDE})",
+        self.put(f"for beside in range(0, {self.width}, {BESIDE}):",
+                 f"    beyond = min({self.width}, beside + {BESIDE})",
                  f"    for r0 in range(0, cols, {ROWS}):",
                  f"        r1 = min(cols, r0 + {ROWS})")
         for k, (name, _) in enumerate(self.across):
             self.put(f"        {self.use('turn_out')}({self.use('shift')}({name}, "
-                     f"r0 * {columns} + g0), {columns}, turn{k}, 1, {ROWS}, r1 - r0, g1 - g0)")
+                     f"r0 * {columns} + beside), {columns}, turn{k}, 1, {ROWS}, r1 - r0, "
+                     "beyond - beside)")
         self.lines += loops
         self.across = None
 
