@@ -98,7 +98,7 @@ class Compiled:
         tensors: list[Tensor] = []
         numbers: list[float] = []
         key = (modes.grad, modes.inference, modes.autocast, config.fusion, config.backend,
-               config.threads, Default.float_, _signature(args, tensors, numbers),
+               config.threads, Default.float_, _arguments(args, tensors, numbers),
                _signature(kwargs, tensors, numbers) if kwargs else ())
         captures = self._captures.get(key)
         self._calls += 1
@@ -151,6 +151,22 @@ class Compiled:
         if not self._lazy:
             warnings.warn(f"compile: {reason}; the step runs without being captured", stacklevel=4)
         self._lazy.add(key)
+
+
+def _arguments(args: tuple, tensors: list, numbers: list) -> tuple:
+    """The signatures of positional arguments; plain tensors, the most of them, at once."""
+    out = []
+    for x in args:
+        if x.__class__ is Tensor:
+            for other in tensors:
+                if other.storage is x.storage:
+                    break
+            else:
+                tensors.append(x)
+                out.append((x.spec, x._leaf, x._fn is None, x._grad is None))
+                continue
+        out.append(_signature(x, tensors, numbers))
+    return tuple(out)
 
 
 def _signature(value: Any, tensors: list, numbers: list) -> Any:
