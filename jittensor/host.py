@@ -15,8 +15,8 @@ import numpy as np
 
 from .autograd.graph import check_saved, edge_of
 from .autograd.modes import modes
-from .autograd.nodes import FREED, GradNode, fit, modified, named
-from .autograd.saved import Packed, _pack
+from .autograd.nodes import FREED, GradNode, fit, named, own_result
+from .autograd.saved import _pack
 from .graph.node import user_frame
 from .tensor import Tensor, from_array, new_tensor
 
@@ -29,17 +29,7 @@ class HostNode(GradNode):
 
     def output(self, number: int = 0) -> Tensor:
         """Result `number`, attached to this node; RuntimeError if it was changed since."""
-        kept, version = self.results[number]
-        edge = self if self.outputs == 1 else (self, number)
-        if kept.__class__ is Packed:
-            return kept.unpack(edge)
-        if kept.storage.version != version:
-            raise RuntimeError(modified(kept, self, version, True))
-        out = new_tensor(kept.storage, kept.spec, kept.offset)
-        out._fn = self
-        if self.outputs > 1:
-            out._output = number
-        return out
+        return own_result(*self.results[number], self, number)
 
     def apply(self, grads: Any) -> list:
         """The gradients of the operands."""

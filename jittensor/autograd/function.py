@@ -14,7 +14,7 @@ from ..tensor import Tensor, new_tensor
 from .graph import check_saved, edge_of
 from .inplace import check_inplace, hang
 from .modes import modes, no_grad
-from .nodes import FREED, GradNode, fit, modified, named
+from .nodes import FREED, GradNode, fit, modified, named, own_result
 from .saved import Packed, _pack
 
 __all__ = ["BackwardCFunction", "Function", "FunctionCtx", "FunctionMeta", "InplaceFunction",
@@ -96,17 +96,13 @@ def _unpack(entry: _Saved | None, node: GradNode | None) -> Tensor | None:
     if entry is None:
         return None
     x = entry.tensor
+    if entry.number >= 0:
+        return own_result(x, entry.version, node, entry.number)
     if x.__class__ is Packed:
-        if entry.number >= 0:
-            return x.unpack(node if node.outputs == 1 else (node, entry.number))
         return x.unpack(entry.edge)
     if x.storage.version != entry.version:
-        raise RuntimeError(modified(x, node, entry.version, entry.number >= 0))
-    if entry.number < 0:
-        return x
-    out = new_tensor(x.storage, x.spec, x.offset)
-    out._fn, out._output = node, entry.number
-    return out
+        raise RuntimeError(modified(x, node, entry.version))
+    return x
 
 
 class FunctionNode(GradNode):

@@ -168,14 +168,7 @@ class GradNode:
 
     def result(self) -> Tensor:
         """The operation's own result, attached to this node."""
-        alias, version = self.outcome
-        if alias.__class__ is Packed:
-            return alias.unpack(self)
-        if alias.storage.version != version:
-            raise RuntimeError(modified(alias, self, version, True))
-        out = new_tensor(alias.storage, alias.spec, alias.offset)
-        out._fn = self
-        return out
+        return own_result(*self.outcome, self)
 
     def apply(self, grad: Tensor) -> list:
         """The gradients of the operands, given the result's."""
@@ -270,6 +263,18 @@ def modified(x: Tensor, node: GradNode, version: int, alias: bool = False) -> st
         f"operation: [{x.type()} {list(x.shape)}]{of} is at version {x.storage.version}; "
         f"expected version {version} instead. It was saved by {node.name()} at {file}:{line}. "
         + hint)
+
+
+def own_result(kept: Any, version: int, node: GradNode, number: int = 0) -> Tensor:
+    """Result `number` of a node as the node keeps it, attached to it again; RuntimeError if it was
+    changed since."""
+    if kept.__class__ is Packed:
+        return kept.unpack(node if node.outputs == 1 else (node, number))
+    if kept.storage.version != version:
+        raise RuntimeError(modified(kept, node, version, True))
+    out = new_tensor(kept.storage, kept.spec, kept.offset)
+    out._fn, out._output = node, number
+    return out
 
 
 def fit(grad: Tensor, spec) -> Tensor | None:

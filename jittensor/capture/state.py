@@ -1,7 +1,8 @@
 """What a function reaches: a function in, its modules, optimizers, tensors and plain values out.
 
 Looked for in closure cells, in the globals that its code names, in default arguments, in bound
-objects, and in the functions that it names, recursively.
+objects and the attributes of the program's objects that it names, and in the functions that it
+names, recursively.
 """
 
 from __future__ import annotations
@@ -93,20 +94,24 @@ class Reached:
         """The attributes and methods of the program's objects that the functions name: what else
         an object counts or keeps may change from call to call."""
         done: set[tuple[int, str]] = set()
-        before = -1
-        while len(done) != before:
-            before = len(done)
-            for value in list(self._objects):
-                for name in self._names - {name for k, name in done if k == id(value)}:
-                    done.add((id(value), name))
-                    held = value.__dict__
-                    method = getattr(type(value), name, None)
-                    if name in held:
-                        self._slot(held, name, held[name], 1)
-                    elif isinstance(method, types.FunctionType):
-                        self._visit(method, 1)
-                    elif isinstance(method, property) and method.fget is not None:
-                        self._visit(method.fget, 1)
+        while True:            # what is found may name more, and be one more object
+            new = {(k, name) for k in range(len(self._objects)) for name in self._names} - done
+            if not new:
+                return
+            done |= new
+            for k, name in new:
+                self._attribute(self._objects[k], name)
+
+    def _attribute(self, value: Any, name: str) -> None:
+        held = value.__dict__
+        if name in held:
+            self._slot(held, name, held[name], 1)
+            return
+        method = getattr(type(value), name, None)
+        if isinstance(method, property):
+            method = method.fget
+        if isinstance(method, types.FunctionType):
+            self._visit(method, 1)
 
     def _slot(self, holder: Any, key: Any, value: Any, depth: int) -> None:
         """A variable or an attribute, which may come to name another value."""

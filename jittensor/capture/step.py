@@ -98,14 +98,13 @@ class Compiled:
         tensors: list[Tensor] = []
         numbers: list[float] = []
         key = (modes.grad, modes.inference, modes.autocast, config.fusion, config.backend,
-               config.threads, Default.float_, _arguments(args, tensors, numbers),
+               config.threads, Default.float_, _signatures(args, tensors, numbers),
                _signature(kwargs, tensors, numbers) if kwargs else ())
         captures = self._captures.get(key)
         self._calls += 1
         if captures and not (self._check and self._calls % self._check == 0):
             for replay in captures:
-                if replay.holds() and (
-                        replay.decide is None or replay.decide(numbers)):
+                if replay.holds() and (replay.decide is None or replay.decide(numbers)):
                     return _run(replay, tensors, numbers)
         if key in self._lazy:
             return self._function(*args, **kwargs)
@@ -153,37 +152,33 @@ class Compiled:
         self._lazy.add(key)
 
 
-def _arguments(args: tuple, tensors: list, numbers: list) -> tuple:
-    """The signatures of positional arguments; plain tensors, the most of them, at once."""
+def _signatures(values, tensors: list, numbers: list) -> tuple:
+    """The signature of each of some values; most are tensors."""
     out = []
-    for x in args:
-        if x.__class__ is Tensor:
-            for other in tensors:
-                if other.storage is x.storage:
-                    break
-            else:
-                tensors.append(x)
-                out.append((x.spec, x._leaf, x._fn is None, x._grad is None))
-                continue
-        out.append(_signature(x, tensors, numbers))
+    for x in values:
+        if not isinstance(x, Tensor):
+            out.append(_signature(x, tensors, numbers))
+            continue
+        for k, other in enumerate(tensors):
+            if other.storage is x.storage:
+                out.append(("alias", k, x.spec, x.offset - other.offset))
+                break
+        else:
+            out.append((x.spec, x._leaf, x._fn is None, x._grad is None))
+        tensors.append(x)
     return tuple(out)
 
 
 def _signature(value: Any, tensors: list, numbers: list) -> Any:
     """The hashable structure of arguments; collects their tensors and floats."""
     if isinstance(value, Tensor):
-        for k, other in enumerate(tensors):
-            if other.storage is value.storage:
-                tensors.append(value)
-                return ("alias", k, value.spec, value.offset - other.offset)
-        tensors.append(value)
-        return (value.spec, value._leaf, value._fn is None, value._grad is None)
+        return _signatures((value,), tensors, numbers)[0]
     kind = type(value)
     if kind is float:
         numbers.append(value)
         return float
     if kind in (tuple, list):
-        return (kind, *[_signature(v, tensors, numbers) for v in value])
+        return (kind, *_signatures(value, tensors, numbers))
     if kind is dict:
         return (kind, *[(k, _signature(v, tensors, numbers)) for k, v in value.items()])
     try:
@@ -201,8 +196,7 @@ class _Places:
         self.undo: list[Callable] = []
         self.texts: dict[str, str] = {}
         self.values: dict[str, float] = {}
-        self.counts: list[tuple[Any, Any]] = []
-        self.before: dict[tuple, float] = {}
+        self.counts: list[tuple[Any, Any, float]] = []     # (counts, parameter, as it was)
         self.raised: list[tuple[Any, Any]] = []      # of these, those that the step raised
         self.next_number = 0
         for n, optimizer in enumerate(reached.optimizers):
@@ -239,8 +233,7 @@ class _Places:
         for i, (param, value) in enumerate(list(counts.items())):
             self.scope[f"param{n}_{i}"] = param
             name = f"n{n}_{i}"
-            self.counts.append((counts, param))
-            self.before[id(counts), param] = float(value)
+            self.counts.append((counts, param, float(value)))
             counts[param] = self._traced(name, value, f"{held}[param{n}_{i}] - 1.0")
 
     def _replace(self, holder, key, value, traced) -> None:
@@ -263,9 +256,9 @@ class _Places:
         """Puts plain numbers back."""
         for undo in self.undo:
             undo()
-        for counts, param in self.counts:
+        for counts, param, before in self.counts:
             if param in counts:
-                if float(counts[param]) != self.before[id(counts), param]:
+                if float(counts[param]) != before:
                     self.raised.append((counts, param))
                 counts[param] = float(counts[param])
 

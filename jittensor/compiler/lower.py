@@ -6,6 +6,7 @@ from math import prod
 
 from ..graph import dtypes as dt
 from ..graph.ops import REDUCE
+from ..graph.shapes import span
 from .addresses import out_index, start
 from .blocking import TALL, TILE_SIDE, columns_of, share, turned_rows
 from .graph import Entry, Graph
@@ -197,8 +198,7 @@ class Lowering:
 
     def _reach(self, o: _Access, sizes: list[int]) -> tuple:
         """(a memory, first byte, end) of an operand."""
-        span = [(n - 1) * step for n, step in zip(sizes, o.steps, strict=True)]
-        low, high = sum(min(s, 0) for s in span), sum(max(s, 0) for s in span)
+        low, high = span(sizes, o.steps)
         kind, at = o.place.memory
         base = at if kind == "arena" else 0
         first, end = o.place.offset + low, o.place.offset + high + 1

@@ -18,7 +18,7 @@ from .bind import Bound
 MOST = 2048
 _known: dict[Rule, _Alone] = {}
 _getrefcount = sys.getrefcount
-_UNSEEN = 3       # references to a node's storage that are not anybody's who may look at it
+UNSEEN = 3        # references that a pending node's storage has from the engine alone
 
 
 class _Alone:
@@ -53,7 +53,7 @@ def run(pending: list[Node]) -> bool:
     rule, storage = node.rule, node.storage
     found = _known.get(rule)
     if (found is None or node.base is not None or found.fusion is not config.fusion
-            or config.backend == "reference" or _getrefcount(storage) <= _UNSEEN):
+            or config.backend == "reference" or _getrefcount(storage) <= UNSEEN):
         return False
     bind.settle()
     srcs, addresses, wait, at = node.srcs, found.addresses, False, 0

@@ -32,7 +32,6 @@ NONE: frozenset = frozenset()
 loose = Loose()
 _getrefcount = sys.getrefcount
 _AGAIN = -1 << 40             # in a key: a place that was named before
-_VISIBLE = 3                 # references that a pending node's storage has from the engine alone
 capturing = None             # what notes a step that is being captured (see `capture`)
 
 
@@ -213,7 +212,7 @@ def snapshot(nodes: list[Node], needed: set[Node] = NONE) -> tuple[tuple | None,
                 written = written or set()
                 written.add(at)
             kept.append(i)
-        elif storage.node is node and _getrefcount(storage) > _VISIBLE or node in needed:
+        elif storage.node is node and _getrefcount(storage) > alone.UNSEEN or node in needed:
             kept.append(i)
     if not kept:
         publish_nodes(nodes)

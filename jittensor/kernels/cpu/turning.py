@@ -17,7 +17,6 @@ from .intrinsics import F64, I8, I16, I32, I64
 
 # bytes of an element -> (type that carries its bits, side of a square that fits in registers)
 SQUARES = {1: (I8, 16), 2: (I16, 8), 4: (ir.FloatType(), 8), 8: (F64, 4)}
-BYTES = {1: I8, 2: I16}
 
 
 def _shuffle(b, x, y, order: list[int]):
