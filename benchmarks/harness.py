@@ -32,6 +32,7 @@ if importlib.util.find_spec("torch") is not None:
 
 JITTENSOR, EAGER, COMPILE, OUT = "jittensor", "torch eager", "torch.compile", "torch out="
 Thunk = Callable[[], Any]
+BLAS_SPINS = 0.15  # seconds after which the BLAS's threads have gone to sleep
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,24 @@ def sample(thunk: Thunk, calls: int, self_timed: bool) -> float:
         return (time.perf_counter() - began) / calls
     finally:
         gc.enable()
+
+
+def sampler(thunk: Thunk, seconds: float = 0.05) -> Callable[[], float]:
+    """A callable that measures `thunk` for about so many seconds: seconds for one call."""
+    calls = calls_for(thunk, False, seconds)
+    return lambda: sample(thunk, calls, False)
+
+
+def alternate(samplers: dict[str, list[Callable[[], float]]], rounds: int = 11) -> dict[str, float]:
+    """Runs samplers alternately. Name to seconds for one call: the median over the rounds, of
+    several under one name the least."""
+    found: dict[str, list[list[float]]] = {k: [[] for _ in s] for k, s in samplers.items()}
+    for _ in range(rounds):
+        for name, ways in samplers.items():
+            for way, into in zip(ways, found[name], strict=True):
+                time.sleep(BLAS_SPINS)
+                into.append(way())
+    return {name: min(map(statistics.median, ways)) for name, ways in found.items()}
 
 
 def median_seconds(thunk: Thunk, rounds: int = 9) -> float:

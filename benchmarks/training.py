@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,40 +71,46 @@ def step_thunk(t: Any, shape: Shape, compiler: Callable[..., Any] | None = None,
     return lambda: step(x, y)
 
 
-def products(shape: Shape) -> list[tuple[int, int, int]]:
-    """(m, k, n) of the five products of a step: two forward, two weight gradients, one input's."""
+def products(shape: Shape) -> list[tuple[int, int, int, bool, bool]]:
+    """The products of a step as the BLAS is called for them: (m, k, n, a transposed, b transposed).
+
+    Tensors lie row after row, which the BLAS takes for transposed: it is asked for y' = W x' of
+    y = x W', for x' dy of W's gradient dy' x, and for W' dy' of x's gradient dy W.
+    """
     i, h, c, b = shape.inputs, shape.hidden, shape.classes, shape.batch
-    return [(b, i, h), (b, h, c), (c, b, h), (b, c, h), (h, b, i)]
+    return [(h, i, b, True, False), (c, h, b, True, False),    # forward
+            (h, b, c, False, True), (h, c, b, False, False),   # the second layer's gradients
+            (i, b, h, False, True)]                            # the first weight's
 
 
 def blas_thunk(shape: Shape) -> Thunk:
     """The products of a step through sgemm, from and into buffers that are warm."""
     rng = np.random.default_rng(0)
-    operands = []
-    for m, k, n in products(shape):
-        a, b = (np.asfortranarray(rng.random(s, np.float32)) for s in ((m, k), (k, n)))
-        operands.append((a, b, np.zeros((m, n), np.float32, order="F")))
+    calls = []
+    for m, k, n, ta, tb in products(shape):
+        a, b = (np.asfortranarray(rng.random(s[::-1] if t else s, np.float32))
+                for s, t in (((m, k), ta), ((k, n), tb)))
+        c = np.zeros((m, n), np.float32, order="F")
+        calls.append(partial(sgemm, 1.0, a, b, c=c, trans_a=ta, trans_b=tb, overwrite_c=1))
+        if calls[-1]() is not c:
+            raise RuntimeError("sgemm copied its output: the floor would be too high")
 
     def call() -> None:
-        for a, b, c in operands:
-            sgemm(1.0, a, b, c=c, overwrite_c=1)
+        for product in calls:
+            product()
 
-    for a, b, c in operands:
-        if sgemm(1.0, a, b, c=c, overwrite_c=1) is not c:
-            raise RuntimeError("sgemm copied its output: the floor would be too high")
     return call
 
 
-def blas_seconds(shape: Shape) -> float:
-    """Seconds for the products of a step alone: the better of one BLAS thread and all."""
-    thunk = blas_thunk(shape)
-    best = harness.median_seconds(thunk)
-    with contextlib.suppress(ImportError):
-        from threadpoolctl import threadpool_limits
+def one_blas_thread(sampler: Thunk) -> Thunk:
+    """A sampler during which the BLAS has one thread."""
+    from threadpoolctl import threadpool_limits
 
+    def limited() -> float:
         with threadpool_limits(1, user_api="blas"):
-            best = min(best, harness.median_seconds(thunk))
-    return best
+            return sampler()
+
+    return limited
 
 
 def step_bytes(shape: Shape) -> int:
@@ -121,32 +128,38 @@ def step_bytes(shape: Shape) -> int:
     return 4 * (forward + backward + 3 * parameters)
 
 
-def bandwidth(total: int) -> float:
-    """Bytes a second of p -= g over `total` bytes (two read, one written), in warm buffers."""
+def bytes_thunks(total: int) -> list[Thunk]:
+    """p -= g over `total` bytes (two thirds read, one written) in warm buffers, in two ways."""
     count = max(1, total // 12)
     p, g = np.ones(count, np.float32), np.zeros(count, np.float32)
-    best = harness.median_seconds(lambda: np.subtract(p, g, out=p))
+    thunks: list[Thunk] = [lambda: np.subtract(p, g, out=p)]
     if torch is not None:  # which has threads
         a, b = torch.from_numpy(p), torch.from_numpy(g)
-        best = min(best, harness.median_seconds(lambda: torch.sub(a, b, out=a)))
-    return 12 * count / best
+        thunks.append(lambda: torch.sub(a, b, out=a))
+    return thunks
 
 
-def floor_figures(shape: Shape, compiled: Row | None) -> list[Figure]:
-    """The floor of a step, its two parts, and how far above it the compiled step is."""
-    blas, moved = blas_seconds(shape) * 1e6, step_bytes(shape)
-    rate = bandwidth(moved)
-    moving = moved / rate * 1e6
-    figures = [
-        harness.figure(f"{shape}: its BLAS calls alone", blas, "us"),
-        harness.figure(f"{shape}: its bytes, {moved / 1e6:.2f} MB", moving, "us"),
-        harness.figure(f"{shape}: bandwidth at that size", rate / 1e9, "GB/s"),
+def floor_figures(shape: Shape) -> list[Figure]:
+    """The floor of a step, its two parts, and how far above it the compiled step is, all measured
+    alternately. The floor's parts take the better of the ways to reach them."""
+    moved, blas = step_bytes(shape), harness.sampler(blas_thunk(shape))
+    samplers = {
+        "step": [harness.sampler(step_thunk(jittensor, shape, jittensor.compile))],
+        "blas": [blas],
+        "bytes": [harness.sampler(thunk) for thunk in bytes_thunks(moved)],
+    }
+    with contextlib.suppress(ImportError):
+        samplers["blas"].append(one_blas_thread(blas))
+    us = {name: s * 1e6 for name, s in harness.alternate(samplers).items()}
+    over = us["step"] / (us["blas"] + us["bytes"])
+    return [
+        harness.figure(f"{shape}: its BLAS calls alone", us["blas"], "us"),
+        harness.figure(f"{shape}: its bytes, {moved / 1e6:.2f} MB", us["bytes"], "us"),
+        harness.figure(f"{shape}: bandwidth at that size", moved / us["bytes"] / 1e3, "GB/s"),
+        harness.figure(f"{shape}: compiled step", us["step"], "us"),
+        harness.figure(f"{shape}: compiled step over that sum", over, "x",
+                       1.25 if shape == LARGE else None),
     ]
-    if compiled is not None:
-        over = compiled.median_us[harness.JITTENSOR] / (blas + moving)
-        limit = 1.25 if shape == LARGE else None
-        figures.append(harness.figure(f"{shape}: compiled step over that sum", over, "x", limit))
-    return figures
 
 
 def counters(shape: Shape, steps: int = 20) -> list[Figure]:
@@ -201,10 +214,9 @@ def main() -> None:
     figures: list[Figure] = []
     for shape in (LARGE, SMALL):
         measured = harness.run_cases(cases(shape, options), options)
-        compiled = next((row for row in measured if "compile" in row.name), None)
         rows += measured
         if measured:
-            figures += floor_figures(shape, compiled) + counters(shape)
+            figures += floor_figures(shape) + counters(shape)
     harness.report("training", rows, figures, options)
 
 

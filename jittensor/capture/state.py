@@ -19,7 +19,8 @@ LIBRARIES = {*sys.stdlib_module_names, __name__.split(".")[0], "numpy", "scipy",
              "llvmlite", "matplotlib", "tqdm", "torch", "pandas", "PIL", "sklearn", "wandb",
              "tensorboard"}
 MOST_ITEMS = 256       # longer lists and dicts are not looked through
-REGISTRIES = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+# of a module's attributes, those that are looked at by themselves
+ASKED = ("training", "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -135,7 +136,7 @@ class Reached:
                 if value is not None:
                     self._visit(value, depth)
         for name, value in list(vars(module).items()):
-            if name != "training" and name not in REGISTRIES and "_hooks" not in name:
+            if name not in ASKED and "_hook" not in name:
                 self._slot(module.__dict__, name, value, depth)
         forward = type(module).forward
         if isinstance(forward, types.FunctionType):
@@ -148,105 +149,3 @@ def _names(code: types.CodeType) -> set[str]:
         if isinstance(constant, types.CodeType):
             names |= _names(constant)
     return names
-
-
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-class _Conditions:
-    """The text of a function that asks whether everything is as it was, and what it names."""
-
-    def __init__(self):
-        self.scope: dict[str, Any] = {}
-        self.parts: list[str] = []
-
-    def name(self, value: Any) -> str:
-        """A name for a value."""
-        key = f"v{len(self.scope)}"
-        self.scope[key] = value
-        return key
-
-    def add(self, text: str) -> None:
-        """Asks for what `text` says."""
-        self.parts.append(text)
-
-    def same(self, text: str, value: Any) -> None:
-        """Asks that `text` still is that object."""
-        plain = value is None or value is True or value is False
-        self.add(f"{text} is {value if plain else self.name(value)}")
-
-    def equal(self, text: str, value: Any) -> None:
-        """Asks that `text` is of the same type and equal if it is plain, or else that object."""
-        items = value if isinstance(value, tuple) else (value,)
-        if value is None or isinstance(value, bool) or not all(isinstance(v, PLAIN) for v in items):
-            self.same(text, value)
-            return
-        v = self.name(value)
-        self.add(f"((z := {text}) is {v} or z.__class__ is {v}.__class__ and z == {v})")
-
-    def function(self) -> Callable[[], bool]:
-        """The function."""
-        exec("def holds():\n    return " + (" and ".join(self.parts) or "True"), self.scope)
-        return self.scope["holds"]
-
-
-def probe(reached: Reached, traced: set[str]) -> Callable[[], bool]:
-    """A function that says whether all that a capture took for granted is as it is now.
-
-    `traced` names the numbers of param groups that are read again at each call.
-    """
-    ask = _Conditions()
-    for module in reached.modules:
-        m = ask.name(module)
-        ask.same(f"{m}.training", module.training)
-        for hook in HOOKS:
-            if hasattr(module, hook):
-                ask.add(f"{m}.{hook}" if getattr(module, hook) else f"not {m}.{hook}")
-        for attribute in ("_parameters", "_modules", "_buffers"):
-            held = getattr(module, attribute)
-            d = ask.name(held)
-            for key, value in held.items():
-                ask.same(f"{d}.get({key!r})", value)
-            ask.add(f"len({d}) == {len(held)}")
-    for x in reached.tensors:
-        _ask_tensor(ask, x)
-    for number, optimizer in enumerate(reached.optimizers):
-        _ask_optimizer(ask, optimizer, number, traced)
-    for holder, key in reached.cells:
-        h = ask.name(holder)
-        if isinstance(holder, types.CellType):
-            ask.equal(f"{h}.cell_contents", holder.cell_contents)
-        elif isinstance(holder, dict):
-            ask.equal(f"{h}.get({key!r})" if isinstance(key, str) else
-                      f"{h}.get({ask.name(key)})", holder.get(key))
-        else:
-            ask.add(f"len({h}) > {key}")
-            ask.same(f"{h}[{key}]", holder[key])
-    return ask.function()
-
-
-def _ask_tensor(ask: _Conditions, x: Tensor) -> None:
-    t = ask.name(x)
-    ask.same(f"{t}.storage", x.storage)
-    ask.same(f"{t}.spec", x.spec)
-    ask.add(f"{t}.offset == {x.offset}")
-    ask.same(f"{t}._leaf", x._leaf)
-    for slot in ("_grad", "_fn"):
-        ask.add(f"{t}.{slot} is {'' if getattr(x, slot) is None else 'not '}None")
-    hooks = getattr(x, "_hooks", None)
-    ask.add(f"getattr({t}, '_hooks', None) == {ask.name(dict(hooks))}" if hooks else
-            f"not getattr({t}, '_hooks', None)")
-
-
-def _ask_optimizer(ask: _Conditions, optimizer: Any, number: int, traced: set[str]) -> None:
-    o = ask.name(optimizer)
-    ask.add(f"len({o}.param_groups) == {len(optimizer.param_groups)}")
-    if hasattr(optimizer, "_step_counts"):
-        ask.add(f"len({o}._step_counts) == {len(optimizer._step_counts)}")
-    for k, group in enumerate(optimizer.param_groups):
-        for key, value in group.items():
-            text = f"{o}.param_groups[{k}].get({key!r})"
-            if key == "params":
-                ask.add(f"len({text}) == {len(value)}")
-            elif f"g{number}_{k}_{key}" not in traced:
-                ask.equal(text, value)

@@ -25,8 +25,9 @@ from ..graph.node import Node, Storage, user_frame, where
 from ..kernels.compile import stats
 from ..runtime import bind, blocks, realize
 from ..tensor import Tensor, new_tensor
+from .conditions import probe
 from .numbers import Traced
-from .state import Reached, probe
+from .state import Reached
 
 MAX_CAPTURES = 16
 _getrefcount = sys.getrefcount
@@ -63,7 +64,7 @@ class Replay:
 
     __slots__ = ("holds", "bound", "addresses", "floats", "argument_slots", "draws",
                  "checks", "results", "grads", "places", "updated", "scalars", "tick", "storages",
-                 "blocks", "build", "hold", "decide", "single")
+                 "build", "hold", "decide", "single")
 
 
 class Compiled:
@@ -319,7 +320,7 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
     replay.tick = places.raised
     free = {s.rsplit("_", 1)[0] if s.count("_") > 2 and s.rsplit("_", 1)[1].isdigit() else s
             for s in places.values if s not in frozen}
-    replay.holds = probe(reached, free)
+    replay.holds = probe(reached, free, replay.storages)
     replay.hold = (reached, capture)
     return replay
 
@@ -395,7 +396,6 @@ def _sources(replay: Replay, capture: Capture, binding, layout, tensors, reached
             addresses.append(binding.storages[k].block.address)
     replay.addresses = array("q", addresses)
     replay.storages = storages
-    replay.blocks = [s.block for s in storages]
     replay.checks = []
     for x, check in capture.checks:
         place = next((k for k, t in enumerate(tensors) if t is x), None)
@@ -474,13 +474,9 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
             else:
                 addresses[slot] = draws[which].address + offset
         wait = False
-        for storage, block in zip(replay.storages, replay.blocks, strict=True):
-            if storage.block is not block:
-                raise RuntimeError("compile: memory of a captured tensor was replaced")
+        storages = [*replay.storages, *[x.storage for x in tensors]]
+        for storage in storages:
             if storage.external is not None:
-                wait = True
-        for x in tensors:
-            if x.storage.external is not None:
                 wait = True
         for counts, param in replay.tick:
             counts[param] += 1.0
@@ -488,24 +484,28 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
         if replay.scalars is not None:
             floats = array("d", replay.scalars(numbers))
         bound = replay.bound
-        bind.settle()
-        again = _take_back(replay)
+        before = bind.in_flight(bound)
+        if before is None:
+            bind.settle()       # what it held goes back to the pool first, still in the cache
+        again = _take_back(replay, before)
         outputs = [again.get(k) or blocks.take(nbytes)
                    for k, (_, nbytes) in enumerate(bound.outputs)]
         addresses.extend([b.address for b in outputs])
         stats.realizes += 1
-        held = outputs, draws, replay.storages, [x.storage for x in tensors]
-        bind.proceed(bind.begin_bound(bound, addresses, floats, held, _nothing), wait)
+        bind.proceed(bind.begin_bound(bound, addresses, floats, outputs, (draws, storages),
+                                      _nothing), wait)
     for storage in replay.updated:
         storage.version += 1
         storage.bounds = None               # what was known of its values
     return _finish(replay, outputs, again)
 
 
-def _take_back(replay: Replay) -> dict[int, Any]:
+def _take_back(replay: Replay, before: Any) -> dict[int, Any]:
     """Takes away the gradients that this run replaces: number of an output -> block. A gradient
-    that nobody but its parameter holds stays where it is, to be written over."""
+    that nobody but its parameter holds, and the run `before` in flight, stays where it is, to be
+    written over."""
     again: dict[int, Any] = {}
+    flying = before.outputs if before is not None else None
     for x, k, spec, offset in replay.grads:
         grad = x._grad
         if grad is not None and k in replay.single and _getrefcount(grad) == _ALONE:
@@ -514,7 +514,8 @@ def _take_back(replay: Replay) -> dict[int, Any]:
             if (grad.spec is spec and grad.offset == offset and grad._fn is None
                     and not grad._leaf and not grad.__dict__ and storage.node is None
                     and (storage.external is None or not storage.external())
-                    and _getrefcount(storage) == _ALONE == _getrefcount(block)
+                    and _getrefcount(storage) == _ALONE == _getrefcount(block) - (
+                        flying is not None and flying[k] is block)
                     and block.pooled and block.size >= replay.bound.outputs[k][1]):
                 storage.external = None
                 again[k] = block
@@ -530,26 +531,20 @@ def _nothing() -> None:
 def _finish(replay: Replay, outputs: list, again: dict):
     """New storages for the outputs, handed to returned tensors and gradients; those of `again`
     have theirs."""
-    made: dict[int, Storage] = {}
-
-    def storage(k: int) -> Storage:
-        found = made.get(k)
-        if found is None:
-            found = made[k] = Storage(outputs[k], replay.bound.outputs[k][1])
-        return found
-
+    sizes = replay.bound.outputs
+    made = {k: Storage(block, sizes[k][1]) for k, block in enumerate(outputs) if k not in again}
     for x, k, spec, offset in replay.grads:
         if k in again:
             kept = x._grad.storage
             kept.version, kept.bounds = 0, None
             continue
-        x._grad = new_tensor(storage(k), spec, offset)
+        x._grad = new_tensor(made[k], spec, offset)
     returned = []
     for k, like in replay.results:
         if k is None:
             returned.append(like)
             continue
-        out = new_tensor(storage(k), like.spec, like.offset)
+        out = new_tensor(made[k], like.spec, like.offset)
         out._fn, out._leaf = like._fn, like._leaf
         returned.append(out)
     return replay.build(returned)

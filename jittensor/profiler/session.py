@@ -96,11 +96,11 @@ class _Clock:
             self.events.append(Event("[compiling kernels]", time.perf_counter_ns() - spent, spent,
                                      "compile"))
 
-    def proceed(self, state: list, wait: bool = True) -> None:
+    def proceed(self, run: bind.Run, wait: bool = True) -> None:
         """Run a noted run, launch by launch."""
-        bound, addresses, floats, _, done = state
+        bound = run.bound
         bind.settle()
-        given = bound.address, addresses.buffer_info()[0], floats.buffer_info()[0]
+        given = bound.address, run.addresses.buffer_info()[0], run.floats.buffer_info()[0]
         alone = not bound.large or config.threads == 1
         for k, part in enumerate(bound.parts):
             start = time.perf_counter_ns()
@@ -108,11 +108,11 @@ class _Clock:
                 with one_blas_thread(bound.blas):
                     bound.native.run(*given, k, k + 1)
             else:
-                bind._open(state, given, k, k + 1)
+                bind._open(run, given, k, k + 1)
                 bind.settle()
             self._note(part, start, time.perf_counter_ns() - start)
-        done()
-        bind.interrupted.remove(state)
+        run.done()
+        bind.interrupted.remove(run)
 
     def _note(self, part: tuple, start: int, length: int) -> None:
         self.kernels += length

@@ -79,7 +79,7 @@ def run(pending: list[Node]) -> bool:
         if storage.node is node:
             storage.node = None
 
-    state = bind.begin_bound(found.bound, addresses, found.floats, (srcs, block), publish)
+    state = bind.begin_bound(found.bound, addresses, found.floats, [block], srcs, publish)
     bind.stats.realizes += 1
     if pending and pending[0] is node:      # what others record meanwhile stays
         del pending[0]

@@ -21,7 +21,7 @@ from .workers import workers
 
 SLICE = 1 << 28          # bytes moved (or eightfold operations) between two looks at Ctrl-C
 _sources: dict[LoopNest, str] = {}
-interrupted: list = []      # runs that have begun: more than the present one after a Ctrl-C
+interrupted: list[Run] = []      # runs that have begun: more than the present one after a Ctrl-C
 lock = threading.RLock()    # held by whoever runs plans
 
 
@@ -86,16 +86,30 @@ class Bound:
         self.moves = np.array(moves or [0], np.int64)
         self.float_moves = np.array(float_moves or [0], np.int64)
         self.steps = np.array(steps or [0], np.int64)
-        self.table = np.array([self.words.ctypes.data, self.moves.ctypes.data, len(moves) // 3,
+        table = np.array([self.words.ctypes.data, self.moves.ctypes.data, len(moves) // 3,
                                self.float_moves.ctypes.data, len(float_moves) // 2,
                                self.steps.ctypes.data, 0], np.int64)   # the last: launches done
-        self.address = self.table.ctypes.data
+        self.table, self.address = memoryview(table), table.ctypes.data
         self.outputs, self.arena = plan.outputs, plan.arena
         self.parts = [(launch.label, launch.moved, launch.origin) for launch in plan.launches]
         self.launches = n
         self.native = native()
         self.large = any(launch.total > launch.grain for launch in plan.launches)
         self.blas = any(launch.blas for launch in plan.launches)
+
+
+class Run:
+    """A run of a plan that is noted, in flight or interrupted; until it has ended it holds its
+    output blocks, its arena and all else whose memory it uses (`held`)."""
+
+    __slots__ = ("bound", "addresses", "floats", "outputs", "arena", "held", "done",
+                 "crew", "states", "blas_threads")
+
+    def __init__(self, bound: Bound, addresses: array, floats: array, outputs: list, arena, held,
+                 done):
+        self.bound, self.addresses, self.floats, self.outputs = bound, addresses, floats, outputs
+        self.arena, self.held, self.done = arena, held, done
+        self.blas_threads = 0       # that the BLAS shall have again when it ends
 
 
 def _bits(kind: str, value) -> int:
@@ -117,39 +131,48 @@ def address_of(kernel: LoopNest | str | int) -> int:
     return kernel if isinstance(kernel, int) else kernel_address(source_of(kernel))
 
 
-def begin(bound: Bound, binding, outputs: list, done) -> list:
+def begin(bound: Bound, binding, outputs: list, done) -> Run:
     """Notes a run: what it is bound to, and `done()` to be called after it."""
     addresses = array("q", binding.addresses)
     if bound.storages:
         addresses.extend([s.block.address for s in binding.storages[:bound.storages]])
     addresses.extend([b.address for b in outputs])
-    return begin_bound(bound, addresses, array("d", binding.floats), (binding, outputs), done)
+    return begin_bound(bound, addresses, array("d", binding.floats), outputs, binding, done)
 
 
-def begin_bound(bound: Bound, addresses: array, floats: array, held: tuple, done) -> list:
-    """Notes a run whose addresses (but the arena's) and scalars are known; holds `held`."""
+def begin_bound(bound: Bound, addresses: array, floats: array, outputs: list, held, done) -> Run:
+    """Notes a run whose addresses (but the arena's) and scalars are known."""
     arena = None
     if bound.arena:
-        arena = blocks.take(bound.arena)
+        before = in_flight(bound)
+        arena = before.arena if before is not None else blocks.take(bound.arena)
         addresses.append(arena.address)
     stats.kernels_launched += bound.launches
-    bound.table[6] = 0
-    state = [bound, addresses, floats, (held, arena), done]
-    interrupted.append(state)
-    return state
+    if len(bound.slices) > 1:
+        bound.table[6] = 0
+    run = Run(bound, addresses, floats, outputs, arena, held, done)
+    interrupted.append(run)
+    return run
 
 
-def proceed(state: list, wait: bool = True) -> None:
+def in_flight(bound: Bound) -> Run | None:
+    """The run of `bound` that is in flight; another one may use its blocks again."""
+    return _in_flight if _in_flight is not None and _in_flight.bound is bound else None
+
+
+def proceed(run: Run, wait: bool = True) -> None:
     """Runs what is left of a noted run. Without `wait` the workers begin it and `settle` ends it.
     After a Ctrl-C between two slices the rest runs at the next realize; the tables are this run's
     until then."""
-    bound, addresses, floats, _, done = state
-    if _in_flight is not None:
-        settle()
-    given = bound.address, addresses.buffer_info()[0], floats.buffer_info()[0]
+    bound = run.bound
+    given = bound.address, run.addresses.buffer_info()[0], run.floats.buffer_info()[0]
     slices = bound.slices
-    first = int(bound.table[6]) if len(slices) > 1 else 0
+    first = 0
+    if len(slices) > 1:
+        settle()
+        first = bound.table[6]
     if not bound.large or config.threads == 1:
+        settle()
         if bound.blas:
             with one_blas_thread(True):
                 _run_slices(bound, given, first)
@@ -158,13 +181,13 @@ def proceed(state: list, wait: bool = True) -> None:
     elif wait or len(slices) > 1:
         for last in slices:
             if last > first:
-                _open(state, given, first, last)
+                _open(run, given, first, last)
                 settle()
                 first = last
     else:
-        _open(state, given, 0, bound.launches)
-    done()
-    interrupted.remove(state)
+        _open(run, given, 0, bound.launches)
+    run.done()
+    interrupted.remove(run)
 
 
 def _run_slices(bound: Bound, given: tuple, first: int) -> None:
@@ -175,34 +198,51 @@ def _run_slices(bound: Bound, given: tuple, first: int) -> None:
             first = last
 
 
-def _open(state: list, given: tuple, first: int, last: int) -> None:
-    """Hands launches first..last of a run to the workers."""
+def _open(run: Run, given: tuple, first: int, last: int) -> None:
+    """Hands launches first..last of a run to the workers as soon as the run in flight has ended;
+    as little as can be is done between the two."""
     global _in_flight
-    bound, crew = state[0], workers()
-    crew.muster(config.threads, bound.launches)
+    bound, crew, threads = run.bound, workers(), config.threads
+    crew.muster(threads, bound.launches)
+    before = 0
+    ended = _in_flight               # what it held is let go when this one has started
+    if ended is not None:
+        _join(ended)
+        before = ended.blas_threads
+    if bound.blas:
+        before = before or set_blas_threads(1)
+    elif before > 1:
+        set_blas_threads(before)
+        before = 0
     bound.table[6] = first
-    _in_flight = state, crew, set_blas_threads(1) if bound.blas else 0
-    bound.native.start(*given, first, last, config.threads, crew.state, crew.pool)
+    run.crew, run.states, run.blas_threads = crew, crew.states, before
+    _in_flight = run
+    bound.native.start(*given, first, last, threads, crew.state, crew.pool)
 
 
 def settle() -> None:
     """Returns when no work is in flight; the caller's thread does its part of it. Called before
-    anybody looks at memory. Until then a run holds every block that it uses."""
-    global _in_flight
+    anybody looks at memory."""
     if _in_flight is None:
         return
     with lock:
-        if _in_flight is None:
+        run = _in_flight
+        if run is None:
             return
-        (bound, *_), crew, blas_threads = _in_flight
-        if bound.table[6] == crew.native.OPENED:
-            bound.native.join(bound.address, crew.pool)
-        if blas_threads > 1:
-            set_blas_threads(blas_threads)
-        _in_flight = None
+        _join(run)
+        if run.blas_threads > 1:
+            set_blas_threads(run.blas_threads)
 
 
-_in_flight: tuple | None = None
+def _join(run: Run) -> None:
+    """Ends the run in flight."""
+    global _in_flight
+    if run.bound.table[6] == run.crew.native.OPENED:
+        run.bound.native.join(run.bound.address, run.crew.pool)
+    _in_flight = None
+
+
+_in_flight: Run | None = None
 blocks.settle = settle
 atexit.register(settle)
 

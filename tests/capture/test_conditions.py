@@ -39,6 +39,10 @@ CHANGES = {
     "a parameter": lambda s, net: setattr(net[0], "bias", nn.Parameter(torch.full((3,), 9.0))),
     "a parameter's data": lambda s, net: setattr(net[0].weight, "data", torch.full((3, 3), 2.0)),
     "a hook": lambda s, net: net.register_forward_hook(lambda m, a, out: out + 100),
+    "another dict of hooks": lambda s, net: vars(net).update(
+        _forward_hooks={0: lambda m, a, out: out + 100}),
+    "an attribute that is gone": lambda s, net: (setattr(type(s), "gain", 4.0),
+                                                 delattr(s, "gain")),
     "a child": lambda s, net: net.append(nn.Tanh()),
 }
 
@@ -59,6 +63,57 @@ def test_changes_are_seen(what):
     CHANGES[what](settings, net)
     for _ in range(3):
         assert torch.allclose(captured(x), step(x))
+
+
+def test_hooks_of_all_modules():
+    net, x = nn.Linear(2, 2), torch.ones(1, 2)
+    captured = torch.compile(lambda x: net(x).detach())
+    for _ in range(3):
+        plain = captured(x)
+    handle = nn.modules.module.register_module_forward_hook(lambda m, a, out: out + 100)
+    try:
+        for _ in range(3):
+            assert torch.allclose(captured(x), plain + 100)
+    finally:
+        handle.remove()
+    assert torch.allclose(captured(x), plain)
+
+
+HOOKS = {
+    "on a gradient": lambda p: p.register_hook(lambda grad: grad * 3),
+    "after a gradient": lambda p: p.register_post_accumulate_grad_hook(
+        lambda p: p.grad.mul_(3)),
+}
+
+
+@pytest.mark.parametrize("where", HOOKS)
+def test_hooks_of_a_parameter(where):
+    p, x = nn.Parameter(torch.ones(2)), torch.tensor([1.0, 2.0])
+
+    def step(x):
+        p.grad = None
+        (p * x).sum().backward()
+
+    captured = torch.compile(step)
+    for _ in range(3):
+        captured(x)
+    handle = HOOKS[where](p)
+    for _ in range(3):
+        captured(x)
+        assert p.grad.tolist() == [3.0, 6.0]
+    handle.remove()
+    captured(x)
+    assert p.grad.tolist() == [1.0, 2.0]
+
+
+def test_a_list_that_is_shorter():
+    weights, x = [torch.ones(2), torch.ones(2)], torch.ones(2)
+    captured = torch.compile(lambda x: x + sum(weights))
+    for _ in range(3):
+        assert captured(x).tolist() == [3.0] * 2
+    del weights[1]
+    for _ in range(3):
+        assert captured(x).tolist() == [2.0] * 2
 
 
 def test_what_changes_at_each_call_is_not_captured_for_ever():
