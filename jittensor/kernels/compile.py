@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-FORMAT = 3             # raised whenever intrinsics or the file layout change
+FORMAT = 4             # raised whenever intrinsics or the file layout change
 LIMIT = 512 << 20      # bytes that the cache may take
 
 
@@ -224,10 +224,7 @@ def _load(path: Path) -> int | None:
         return None
     if hashlib.sha256(data[32:]).digest() != data[:32]:
         return None
-    symbol, needs_special, code = pickle.loads(data[32:])
-    if needs_special:
-        from .cpu import special_math  # noqa: F401  (registers the symbols that the code calls)
-    return _link(symbol, code)
+    return _link(*pickle.loads(data[32:]))
 
 
 def _link(symbol: str, code: bytes) -> int:
@@ -240,7 +237,11 @@ def _link(symbol: str, code: bytes) -> int:
         machine = llvm.Target.from_default_triple().create_target_machine(
             reloc="pic", codemodel="jitdefault", jit=True)
         _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    if b"NRT_" in code:             # a symbol left open would leave the whole object unlinked
+    # a symbol that is not known would leave the whole object unlinked
+    if b"jittensor_special_" in code:
+        from .cpu.special_math import register
+        register()
+    if b"NRT_" in code:
         from numba.core.registry import cpu_target
         from numba.core.runtime import rtsys
         rtsys.initialize(cpu_target.target_context)
@@ -254,19 +255,21 @@ def _link(symbol: str, code: bytes) -> int:
 def _compile(source: str, path: Path) -> int:
     from numba import cfunc, types
 
+    from .pipeline import KernelCompiler
+
     file = path.with_suffix(".py")
     write_whole(file, source.encode())
     namespace: dict = {"__name__": "jittensor_kernel_" + path.stem}
     exec(compile(source, str(file), "exec"), namespace)
     signature = types.void(types.int64, types.int64, types.int64)
-    compiled = cfunc(signature, error_model="numpy")(namespace["kernel"])
+    compiled = cfunc(signature, error_model="numpy", pipeline_class=KernelCompiler)(
+        namespace["kernel"])
     library = compiled._library
     code = library._get_compiled_object() if library._object_caching_enabled else None
     if code is None:
         _alive.append(compiled)
         return compiled.address
-    special = "special_math" in source or "_special_" in library.get_llvm_str()
-    payload = pickle.dumps((compiled._wrapper_name, special, code))
+    payload = pickle.dumps((compiled._wrapper_name, code))
     write_whole(path, hashlib.sha256(payload).digest() + payload)
     _alive.append(compiled)
     return compiled.address

@@ -12,8 +12,11 @@ a step's chunks and then takes what others left: what a core has in its cache it
 import platform
 
 import llvmlite.ir as ir
-from numba import njit, types
+from numba import int64, njit, types
 from numba.extending import intrinsic
+
+from jittensor.kernels.cpu.intrinsics import udiv
+from jittensor.kernels.pipeline import KernelCompiler
 
 # words of a table: words, moves, their count, float moves, their count, steps, done steps, large
 # words of a step: kernel, items, grain, its first word, whether to finish, steps needed before it;
@@ -27,6 +30,20 @@ OPEN, INSIDE, ASLEEP, QUIT, PATIENCE, JOB = 8, 16, 24, 32, 33, 40
 OPENED = -1      # done steps of a table whose job is open
 FINER = 8        # how much smaller than its grain a chunk may be: the threads are awake already
 PAUSE = "llvm.x86.sse2.pause" if platform.machine() in ("x86_64", "AMD64") else ""
+
+
+def part(function):
+    """A function that only others here call: it needs no way in from Python, and is compiled when
+    one that calls it is not found on the disk."""
+    return njit(function, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True,
+                pipeline_class=KernelCompiler)
+
+
+def entry(result, count):
+    """Compiles a function of `count` words that Python calls, and keeps its code."""
+    signature = result(*(types.int64,) * count)
+    return njit(signature, nogil=True, cache=True, no_cfunc_wrapper=True,
+                pipeline_class=KernelCompiler)
 
 
 def _pointer(b, address, k=None):
@@ -89,7 +106,7 @@ def call(typingctx, address, begin, end, args):
     return types.void(types.int64, types.int64, types.int64, types.int64), codegen
 
 
-@njit(nogil=True)
+@part
 def bind(table, addresses, floats):
     """Writes a run's addresses and scalars into the launches' words."""
     words = at(table, 0)
@@ -101,7 +118,7 @@ def bind(table, addresses, floats):
         put(words, at(moves, 2 * k), at(floats, at(moves, 2 * k + 1)))
 
 
-@njit(nogil=True)
+@part
 def items(words, step, begin, end):
     """Items begin..end of a step, each with what follows it."""
     kernel = at(step, 0)
@@ -114,28 +131,30 @@ def items(words, step, begin, end):
         total = at(step, 9)
         for i in range(begin, end):
             call(kernel, i, i + 1, args)
-            call(tail, i * length, min(i * length + length, total), words + 8 * at(step, 7))
+            end_of_run = i * length + length
+            call(tail, i * length, end_of_run if end_of_run < total else total,
+                 words + 8 * at(step, 7))
 
 
-@njit(nogil=True)
+@part
 def alone(words, steps, first, last):
     """Steps first..last by the caller alone."""
     for s in range(first, last):
         step = steps + 8 * STEP * s
         total = at(step, 1)
         if total > 0:
-            items(words, step, 0, total)
+            items(words, step, int64(0), total)
         if at(step, 4):
             call(at(step, 0), -1, 0, words + 8 * at(step, 3))
 
 
-@njit(nogil=True)
+@part
 def state_of(state, s, threads):
     """The state of step s."""
     return state + 8 * LINE * (threads + 1) * s
 
 
-@njit(nogil=True)
+@part
 def clear(state, first, last, threads):
     """States of steps that nobody has begun."""
     for s in range(first, last):
@@ -145,7 +164,7 @@ def clear(state, first, last, threads):
             put(mine, LINE * k, 0)
 
 
-@njit(nogil=True)
+@part
 def wait(state, known, needs, threads):
     """Returns when the first `needs` steps are done; the first `known` are known to be."""
     while known < needs:
@@ -156,7 +175,7 @@ def wait(state, known, needs, threads):
     return known
 
 
-@njit(nogil=True)
+@part
 def take_part(words, steps, state, first, last, threads, me):
     """What thread `me` does of a job."""
     known = first
@@ -166,28 +185,30 @@ def take_part(words, steps, state, first, last, threads, me):
             continue
         step = steps + 8 * STEP * s
         total = at(step, 1)
-        least = (total + 4 * threads - 1) // (4 * threads)
-        size = max(at(step, 2) // FINER, least, 1)
-        chunks = max(1, (total + size - 1) // size)
+        least = udiv(total + 4 * threads - 1, 4 * threads)
+        size = udiv(at(step, 2), FINER)
+        size = size if size > least else least
+        size = size if size > 1 else 1
+        chunks = udiv(total + size - 1, size) if total > 0 else 1
         known = wait(state, known, at(step, 5), threads)
         for j in range(threads):
-            part = (me + j) % threads
-            low = (part * chunks + threads - 1) // threads
-            count = ((part + 1) * chunks + threads - 1) // threads - low
+            part = me + j if me + j < threads else me + j - threads
+            low = udiv(part * chunks + threads - 1, threads)
+            count = udiv(part * chunks + chunks + threads - 1, threads) - low
             while peek(mine, LINE * (part + 1)) < count:
                 c = add(mine, LINE * (part + 1), 1)
                 if c >= count:
                     break
                 begin = (low + c) * size
                 if total > 0:
-                    items(words, step, begin, min(total, begin + size))
+                    items(words, step, begin, begin + size if begin + size < total else total)
                 if add(mine, 0, 1) == chunks - 1:
                     if at(step, 4):
                         call(at(step, 0), -1, 0, words + 8 * at(step, 3))
                     add(mine, 1, 1)
 
 
-@njit("void(int64, int64, int64, int64, int64)", nogil=True, cache=True)
+@entry(types.void, 5)
 def run(table, addresses, floats, first, last):
     """Binds a plan (when it begins) and runs its steps first..last on the caller's thread."""
     if first == 0:
@@ -196,7 +217,7 @@ def run(table, addresses, floats, first, last):
     put(table, 6, last)
 
 
-@njit("void(int64, int64, int64, int64, int64, int64, int64, int64)", nogil=True, cache=True)
+@entry(types.void, 8)
 def start(table, addresses, floats, first, last, threads, state, pool):
     """Binds a plan (when it begins) and opens a job of its steps first..last to the workers."""
     if first == 0:
@@ -213,19 +234,19 @@ def start(table, addresses, floats, first, last, threads, state, pool):
     add(pool, OPEN, 1)
 
 
-@njit("void(int64, int64)", nogil=True, cache=True)
+@entry(types.void, 2)
 def join(table, pool):
     """The caller takes part in the open job until it is done."""
     last = at(pool, JOB + 4)
     take_part(at(pool, JOB), at(pool, JOB + 1), at(pool, JOB + 2), at(pool, JOB + 3), last,
-              at(pool, JOB + 5), 0)
+              at(pool, JOB + 5), int64(0))
     add(pool, OPEN, -1)
     while peek(pool, INSIDE) != 0:
         breathe()
     put(table, 6, last)
 
 
-@njit("int64(int64, int64, int64)", nogil=True, cache=True)
+@entry(types.int64, 3)
 def serve(pool, me, joined):
     """What worker `me` does while it is awake: takes part in each job once. Returns the last
     job that it joined after looking in vain for a while, or -1 when it shall end."""

@@ -95,6 +95,18 @@ def test_trigamma_and_airy():
     np.testing.assert_allclose(run("airy_ai_f64", x), scipy.special.airy(x)[0], rtol=1e-13)
 
 
+def test_scipys_functions_are_imported_when_one_is_called():
+    program = ("import sys, jittensor as torch\n"
+               "x = torch.ones(3)\n"
+               "x.exp().sum().item()\n"
+               "before = 'scipy.special' in sys.modules\n"
+               "print(before, torch.lgamma(x + 1).tolist(), 'scipy.special' in sys.modules)\n")
+    for _ in range(2):                   # compiled, or found on the disk
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                              check=True)
+        assert done.stdout.split() == ["False", "[0.0,", "0.0,", "0.0]", "True"]
+
+
 def test_a_missing_function_is_an_import_error():
     with pytest.raises(ImportError, match="no lgammma of the form double"):
         special_math._address("lgammma", "double (double, int ")
@@ -112,7 +124,10 @@ def loop(n, x):
         x[i] = lgamma_f64(x[i]) + zeta_f64(2.0, x[i])
 """
 PROGRAM = """
-import math, numpy as np, loop_kernel
+import math, numpy as np
+from jittensor.kernels.cpu import special_math
+special_math.register()
+import loop_kernel
 x = np.ones(40)
 k = loop_kernel.loop
 k.ctypes(40, x.ctypes.data_as(k.ctypes.argtypes[1]))

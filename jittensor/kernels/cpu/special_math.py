@@ -2,9 +2,10 @@
 
 `<name>_f32` and `<name>_f64` are Numba intrinsics as in vector_math.py, for functions that are not
 elementary: gamma, Bessel, Airy, normal-distribution and zeta functions, computed in float64, a
-call an element. The C functions are those of scipy.special.cython_special; importing this module
-gives LLVM their addresses under the names `jittensor_special_<name>`, so a kernel that comes from
-the disk cache finds them, if its process imports this module before it links the kernel.
+call an element. The C functions are those of scipy.special.cython_special, which takes longer to
+import than a kernel to compile: it is imported when the first call of one is compiled. `register`
+gives LLVM their addresses under the names `jittensor_special_<name>`, for a kernel that comes from
+the disk cache.
 
 Values at poles and at infinity are PyTorch's, but for gammainc and gammaincc of a NaN,
 which are NaN; accuracy is SciPy's, float32 results are rounded once. `SCIPY`, `COMPOSED` and
@@ -16,13 +17,13 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable
+from functools import cache
 
 import llvmlite.binding as llvm
 import llvmlite.ir as ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic
-from scipy.special import cython_special
 
 from jittensor.kernels.cpu.vector_math_lanes import Lane, copysign, select
 
@@ -54,7 +55,7 @@ SCIPY: dict[str, tuple[str, int]] = {
     "k1": ("k1", 1),
     "k1e": ("k1e", 1),
 }
-
+AIRY = "airy_ai"
 
 # what PyTorch answers where SciPy's function answers something else: (argument, result) -> result
 EDGES: dict[str, Callable[[Lane, Lane], Lane]] = {
@@ -75,11 +76,32 @@ def _address(name: str, signature: str) -> int:
 
     Raises ImportError where this SciPy has none: types that share a name are numbered by Cython.
     """
+    from scipy.special import cython_special
+
     for candidate in (name, f"__pyx_fuse_0{name}", f"__pyx_fuse_1{name}"):
         capsule = cython_special.__pyx_capi__.get(candidate)
         if capsule is not None and _capsule_signature(capsule).startswith(signature):
             return get_cython_function_address(_MODULE, candidate)
     raise ImportError(f"scipy.special.cython_special has no {name} of the form {signature}...)")
+
+
+@cache
+def _symbol(name: str) -> str:
+    """The symbol of our function `name`, which LLVM knows from now on."""
+    symbol = f"jittensor_special_{name}"
+    if name == AIRY:
+        address = _address("airy", "void (double, double *")
+    else:
+        scipy_name, count = SCIPY[name]
+        address = _address(scipy_name, f"double ({'double, ' * count}int ")
+    llvm.add_symbol(symbol, address)
+    return symbol
+
+
+def register() -> None:
+    """Makes the symbols of all functions known to LLVM."""
+    for name in [*SCIPY, AIRY]:
+        _symbol(name)
 
 
 def _declare(builder: ir.IRBuilder, symbol: str, result: ir.Type, arguments: list) -> ir.Function:
@@ -89,13 +111,11 @@ def _declare(builder: ir.IRBuilder, symbol: str, result: ir.Type, arguments: lis
     return function
 
 
-def _scipy_emitter(name: str, scipy_name: str, count: int) -> Callable:
+def _scipy_emitter(name: str, count: int) -> Callable:
     """Emits the call; the last argument tells Cython not to look for a Python override."""
-    symbol = f"jittensor_special_{name}"
-    llvm.add_symbol(symbol, _address(scipy_name, f"double ({'double, ' * count}int "))
 
     def emit(context: object, builder: ir.IRBuilder, values: list) -> ir.Value:
-        function = _declare(builder, symbol, _F64, [_F64] * count + [_I32])
+        function = _declare(builder, _symbol(name), _F64, [_F64] * count + [_I32])
         result = builder.call(function, [*values, ir.Constant(_I32, 1)])
         if name in EDGES:
             result = EDGES[name](Lane(builder, values[0]), Lane(builder, result)).value
@@ -106,13 +126,11 @@ def _scipy_emitter(name: str, scipy_name: str, count: int) -> Callable:
 
 def _airy_emitter() -> Callable:
     """Ai(x), one of the four results of SciPy's airy; zero where it is below the denormals."""
-    symbol = "jittensor_special_airy"
-    llvm.add_symbol(symbol, _address("airy", "void (double, double *"))
 
     def emit(context: object, builder: ir.IRBuilder, values: list) -> ir.Value:
         results = [cgutils.alloca_once(builder, _F64) for _ in range(4)]
         kinds = [_F64] + [_F64.as_pointer()] * 4
-        function = _declare(builder, symbol, ir.VoidType(), kinds)
+        function = _declare(builder, _symbol(AIRY), ir.VoidType(), kinds)
         builder.call(function, [*values, *results])
         vanished = builder.and_(
             builder.fcmp_ordered(">", values[0], ir.Constant(_F64, 110.0)),
@@ -207,7 +225,6 @@ COMPOSED: dict[str, tuple[Callable, int]] = {
     "trigamma": (_trigamma, 1),
     "polygamma": (_polygamma, 2),
 }
-AIRY = "airy_ai"
 
 
 def _composed_emitter(function: Callable, count: int) -> Callable:
@@ -249,8 +266,8 @@ def _install(name: str, emit: Callable, count: int) -> None:
 
 
 __all__: list[str] = []
-for _name, (_scipy_name, _count) in SCIPY.items():
-    _install(_name, _scipy_emitter(_name, _scipy_name, _count), _count)
+for _name, (_, _count) in SCIPY.items():
+    _install(_name, _scipy_emitter(_name, _count), _count)
 for _name, (_function, _count) in COMPOSED.items():
     _install(_name, _composed_emitter(_function, _count), _count)
 _install(AIRY, _airy_emitter(), 1)
