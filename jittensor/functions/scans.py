@@ -128,21 +128,42 @@ def _steps(y: Tensor, x, dx, d: int, name: str):
     return diff(x, dim=d - y.ndim)
 
 
-def _panels(y, x, dx, dim: int, name: str) -> tuple[Tensor, int]:
+def _samples(y, x, dx, dim: int, name: str) -> tuple:
+    """(steps, wrapped dim, sums of neighbours or None for no panels) of an integration."""
     d = wrap_dim(dim, y.ndim)
     if not y.ndim:
         raise IndexError("Dimension specified as -1 but tensor has no dimensions")
+    if x is not None and dx is not None:
+        raise TypeError(f"{name}() received an invalid combination of arguments: both x and dx")
+    if y.dtype is dt.bool_ or x is not None and x.dtype is dt.bool_:
+        which = "`y`" if x is None else "`x` or `y`"
+        raise RuntimeError(f"{name}: received a bool input for {which}, but bool is not supported")
+    if isinstance(dx, (bool, complex)):
+        raise RuntimeError(f"{name}: Currently, we only support dx as a real number.")
     size = y.shape[d]
+    if not size:
+        return 1, d, None
     step = _steps(y, x, 1 if dx is None else dx, d, name)
-    if size < 2:
-        return views.narrow(y, d, 0, 0) * 1.0, d
-    return (views.narrow(y, d, 1, size - 1) + views.narrow(y, d, 0, size - 1)) * step / 2.0, d
+    return step, d, views.narrow(y, d, 0, size - 1) + views.narrow(y, d, 1, size - 1)
 
 
 def trapezoid(y, x=None, *, dx=None, dim: int = -1) -> Tensor:
-    """The integral along a dim by the trapezoidal rule, over points x or steps dx."""
-    panels, d = _panels(y, x, dx, dim, "trapezoid")
-    return panels.sum(d)
+    """The integral along a dim by the trapezoidal rule, over points x or steps dx.
+
+    Raises:
+        RuntimeError: bools, a dx that is not real, or another number of points than samples.
+
+    >>> import jittensor as torch
+    >>> torch.trapezoid(torch.tensor([1.0, 5.0, 10.0])).item()
+    10.5
+    """
+    step, d, pairs = _samples(y, x, dx, dim, "trapezoid")
+    if pairs is None:
+        return y.sum(d, dtype=y.dtype)
+    if isinstance(step, Tensor):
+        return (pairs * step).sum(d) / 2.0
+    ends = views.select(y, d, 0) + views.select(y, d, -1)
+    return (y.sum(d) - ends * 0.5) * step
 
 
 trapz = trapezoid
@@ -150,8 +171,8 @@ trapz = trapezoid
 
 def cumulative_trapezoid(y, x=None, *, dx=None, dim: int = -1) -> Tensor:
     """The running integral along a dim by the trapezoidal rule."""
-    panels, d = _panels(y, x, dx, dim, "cumulative_trapezoid")
-    return cumsum(panels, d)
+    step, d, pairs = _samples(y, x, dx, dim, "cumulative_trapezoid")
+    return y * 1.0 if pairs is None else cumsum(step / 2.0 * pairs, d)
 
 
 def gradient(input, *, spacing=None, dim=None, edge_order: int = 1) -> list[Tensor]:

@@ -147,6 +147,8 @@ REDUCTIONS = {
     "cummin": lambda t, x: x.cummin(2),
     "diff": lambda t, x: x.diff(2, 1),
     "trapezoid": lambda t, x: t.trapezoid(x, dx=0.5, dim=1),
+    "trapezoid over points": lambda t, x: t.trapezoid(x, x[0, 0].sort().values),
+    "trapezoid of nothing": lambda t, x: t.trapezoid(x[:, :0].int(), dim=1),
     "cumulative_trapezoid": lambda t, x: t.cumulative_trapezoid(x, x[0, 0].sort().values),
     "gradient": lambda t, x: t.gradient(x, spacing=0.5, dim=(1, 2), edge_order=2),
     "softmax": lambda t, x: x.softmax(1),
