@@ -99,8 +99,9 @@ def interpret(nest: LoopNest, words: list) -> None:
         if s.combine:
             given = np.broadcast_to(convert(np.asarray(refs[0]), CODES[s.compute]), sizes)
             with np.errstate(all="ignore"):
-                out = COMBINE[s.combine].reduce(given, axis=inner, keepdims=True,
-                                                dtype=CODES[s.compute].numpy) if inner else given
+                # a loop of one turn is left out; a sum begins with 0, which -0 added to gives 0
+                out = COMBINE[s.combine].reduce(given[..., None], axis=(*inner, rank),
+                                                dtype=CODES[s.compute].numpy, keepdims=True)[..., 0]
             out = convert(out, CODES[s.result])
         else:
             out = apply_operator(OPS[s.op], CODES[s.compute], CODES[s.result], refs)
