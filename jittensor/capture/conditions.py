@@ -13,6 +13,7 @@ from typing import Any
 from ..autograd.nodes import leaf_hooks, post_hooks
 from ..graph.node import Storage
 from ..nn.modules import hooks as module_hooks
+from ..optim.optimizer import _global_step_post_hooks, _global_step_pre_hooks
 from ..tensor import Tensor
 from .state import PLAIN, Reached
 
@@ -20,7 +21,8 @@ MODULE_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_bac
 OPTIMIZER_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 TENSOR_HOOKS = (leaf_hooks, post_hooks)
 GLOBAL_HOOKS = (module_hooks.global_forward_hooks, module_hooks.global_forward_pre_hooks,
-                module_hooks.global_backward_hooks, module_hooks.global_backward_pre_hooks)
+                module_hooks.global_backward_hooks, module_hooks.global_backward_pre_hooks,
+                _global_step_pre_hooks, _global_step_post_hooks)
 REGISTERED = ("_parameters", "_modules", "_buffers")
 
 
@@ -39,6 +41,10 @@ class _Conditions:
             name = self._names[id(value)] = f"v{len(self.scope)}"
             self.scope[name] = value
         return name
+
+    def known(self, value: Any) -> bool:
+        """Whether an object has a name."""
+        return id(value) in self._names
 
     def key(self, value: Any) -> str:
         """The text of a key of a dict."""
@@ -75,7 +81,7 @@ class _Conditions:
         exec("def holds():\n"
              "    try:\n"
              f"        return {' and '.join(self.parts) or True}\n"
-             "    except (LookupError, AttributeError, ValueError):\n"
+             "    except (LookupError, AttributeError, TypeError, ValueError):\n"
              "        return False", self.scope)
         return self.scope["holds"]
 
@@ -89,10 +95,14 @@ def probe(reached: Reached, traced: set[str], storages: list[Storage]) -> Callab
     ask = _Conditions()
     for module in reached.modules:
         _ask_module(ask, module)
+    had = {id(x) for x, _ in reached.grads}
     for x in reached.tensors:
-        _ask_tensor(ask, x)
+        _ask_tensor(ask, x, id(x) in had)
     for storage in storages:
         ask.same(f"{ask.name(storage)}.block", storage.block)
+    for x, storage in reached.grads:         # added to in place
+        if x._grad is not None and any(storage is s for s in storages):
+            ask.same(f"{ask.name(x)}._grad.storage", storage)
     for number, optimizer in enumerate(reached.optimizers):
         _ask_optimizer(ask, optimizer, number, traced)
     for hooks in [*GLOBAL_HOOKS, *[of(x) for x in reached.tensors for of in TENSOR_HOOKS]]:
@@ -119,7 +129,7 @@ def _ask_slot(ask: _Conditions, holder: Any, key: Any) -> None:
 
 
 def _ask_module(ask: _Conditions, module: Any) -> None:
-    _ask_fields(ask, module, ("training",), MODULE_HOOKS)
+    _ask_fields(ask, module, ("training", *REGISTERED), MODULE_HOOKS)
     for name in REGISTERED:
         held = getattr(module, name)
         d = ask.name(held)
@@ -129,38 +139,50 @@ def _ask_module(ask: _Conditions, module: Any) -> None:
 
 
 def _ask_fields(ask: _Conditions, x: Any, same: tuple, hooks: tuple) -> None:
-    """Attributes of a module or optimizer, which are sooner found in its dict."""
+    """Attributes of a module or optimizer; most are in its dict, where they are sooner found."""
     fields = vars(x)
     held = ask.name(fields)
+
+    def text(name: str) -> str:
+        return f"{held}[{name!r}]" if name in fields else f"{ask.name(x)}.{name}"
+
     for name in same:
-        if name in fields:
-            ask.same(f"{held}[{name!r}]", fields[name])
+        if hasattr(x, name):
+            ask.same(text(name), getattr(x, name))
     for name in hooks:
-        if name in fields:
-            ask.hooks(f"{held}[{name!r}]", fields[name])
+        if hasattr(x, name):
+            ask.hooks(text(name), getattr(x, name))
 
 
-def _ask_tensor(ask: _Conditions, x: Tensor) -> None:
+def _ask_tensor(ask: _Conditions, x: Tensor, had_grad: bool) -> None:
     t = ask.name(x)
     ask.same(f"{t}.storage", x.storage)
     ask.same(f"{t}.spec", x.spec)
     ask.add(f"{t}.offset == {x.offset}")
     ask.same(f"{t}._leaf", x._leaf)
-    for slot in ("_grad", "_fn"):
-        ask.add(f"{t}.{slot} is {'' if getattr(x, slot) is None else 'not '}None")
+    ask.add(f"{t}._grad is {'not ' if had_grad else ''}None")
+    ask.add(f"{t}._fn is {'' if x._fn is None else 'not '}None")
 
 
 def _ask_optimizer(ask: _Conditions, optimizer: Any, number: int, traced: set[str]) -> None:
-    _ask_fields(ask, optimizer, ("param_groups",), OPTIMIZER_HOOKS)
+    _ask_fields(ask, optimizer, ("param_groups", "_state", "_step_counts"), OPTIMIZER_HOOKS)
     groups = ask.name(optimizer.param_groups)
     ask.length(groups, optimizer.param_groups)
-    if hasattr(optimizer, "_step_counts"):
-        ask.length(ask.name(optimizer._step_counts), optimizer._step_counts)
     for k, group in enumerate(optimizer.param_groups):
+        known = ask.known(group)                 # another optimizer's too
         g = ask.name(group)
         ask.same(f"{groups}[{k}]", group)
         for key, value in group.items():
             if key == "params":
-                ask.length(f"{g}[{key!r}]", value)
-            elif f"g{number}_{k}_{key}" not in traced:
+                ask.same(f"{g}[{key!r}]", value)
+                ask.length(ask.name(value), value)
+            elif not known and f"g{number}_{k}_{key}" not in traced:
                 ask.equal(f"{g}[{key!r}]", value)
+    if hasattr(optimizer, "_step_counts"):
+        ask.length(ask.name(optimizer._step_counts), optimizer._step_counts)
+    for param, state in getattr(optimizer, "_state", {}).items():
+        s = ask.name(state)
+        ask.same(f"{ask.name(optimizer._state)}.get({ask.name(param)})", state)
+        for key, value in state.items():
+            if isinstance(value, Tensor) and key != "step":
+                ask.same(f"{s}[{key!r}]", value)

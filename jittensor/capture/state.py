@@ -46,6 +46,8 @@ class Reached:
         self._objects: list[Any] = []               # of the program's classes
         self._visit(function, 0)
         self._read_objects()
+        # the tensors' gradients before the step, and their memory
+        self.grads = [(x, x._grad.storage) for x in self.tensors if x._grad is not None]
 
     def _visit(self, value: Any, depth: int) -> None:
         if id(value) in self._seen or depth > 6:
@@ -60,11 +62,13 @@ class Reached:
             self._function(value, depth)
         elif hasattr(value, "_parameters") and hasattr(value, "_modules"):
             self._module(value, depth)
-        elif hasattr(value, "param_groups") and hasattr(value, "step"):
+        elif "param_groups" in getattr(value, "__dict__", ()) and hasattr(value, "step"):
             self.optimizers.append(value)
             for group in value.param_groups:
                 for p in group["params"]:
                     self._visit(p, depth + 1)
+            if _of_the_program(value):           # it may hold another
+                self._objects.append(value)
         elif isinstance(value, (list, tuple)) and len(value) <= MOST_ITEMS:
             for k, item in enumerate(value):
                 self._item(value, k, item, depth)

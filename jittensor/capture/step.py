@@ -31,6 +31,7 @@ from .state import Reached
 
 MAX_CAPTURES = 16
 _getrefcount = sys.getrefcount
+_TWICE = 1 << 20           # bytes of a result of which two may be held, one in flight
 _ALONE = 3                 # references that the engine alone has to a gradient and to its memory
 # A forward pass whose backward comes later is recorded each time; nothing in it cannot be.
 NEEDS_GRAPH = "it returns a tensor that still needs its graph"
@@ -297,6 +298,9 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
     bad = _sources(replay, capture, binding, layout, tensors, reached)
     if bad:
         return bad
+    if any(s is storage and (x._grad is None or x._grad.storage is not s)
+           for x, s in reached.grads for storage in replay.storages):
+        return "it reads a gradient of the step before"
     replay.updated = updated
     bad = _results(replay, capture, result, owners, reached)
     if bad:
@@ -488,6 +492,10 @@ def _run(replay: Replay, tensors: list[Tensor], numbers: list[float]):
         if before is None:
             bind.settle()       # what it held goes back to the pool first, still in the cache
         again = _take_back(replay, before)
+        if before is not None and any(nbytes > _TWICE and k not in again
+                                      for k, (_, nbytes) in enumerate(bound.outputs)):
+            before = None
+            bind.settle()
         outputs = [again.get(k) or blocks.take(nbytes)
                    for k, (_, nbytes) in enumerate(bound.outputs)]
         addresses.extend([b.address for b in outputs])

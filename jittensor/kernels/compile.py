@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-FORMAT = 4             # raised whenever intrinsics or the file layout change
+FORMAT = 4             # raised whenever the file layout or Numba's passes (`pipeline`) change
 LIMIT = 512 << 20      # bytes that the cache may take
 
 

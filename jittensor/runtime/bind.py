@@ -102,14 +102,13 @@ class Run:
     """A run of a plan that is noted, in flight or interrupted; until it has ended it holds its
     output blocks, its arena and all else whose memory it uses (`held`)."""
 
-    __slots__ = ("bound", "addresses", "floats", "outputs", "arena", "held", "done",
-                 "crew", "states", "blas_threads")
+    __slots__ = ("bound", "addresses", "floats", "outputs", "arena", "held", "done", "crew",
+                 "states")
 
     def __init__(self, bound: Bound, addresses: array, floats: array, outputs: list, arena, held,
                  done):
         self.bound, self.addresses, self.floats, self.outputs = bound, addresses, floats, outputs
         self.arena, self.held, self.done = arena, held, done
-        self.blas_threads = 0       # that the BLAS shall have again when it ends
 
 
 def _bits(kind: str, value) -> int:
@@ -201,21 +200,18 @@ def _run_slices(bound: Bound, given: tuple, first: int) -> None:
 def _open(run: Run, given: tuple, first: int, last: int) -> None:
     """Hands launches first..last of a run to the workers as soon as the run in flight has ended;
     as little as can be is done between the two."""
-    global _in_flight
+    global _in_flight, _blas_threads
     bound, crew, threads = run.bound, workers(), config.threads
     crew.muster(threads, bound.launches)
-    before = 0
     ended = _in_flight               # what it held is let go when this one has started
     if ended is not None:
         _join(ended)
-        before = ended.blas_threads
-    if bound.blas:
-        before = before or set_blas_threads(1)
-    elif before > 1:
-        set_blas_threads(before)
-        before = 0
+    if not bound.blas:
+        _restore_blas()
+    elif not _blas_threads:
+        _blas_threads = set_blas_threads(1)
     bound.table[6] = first
-    run.crew, run.states, run.blas_threads = crew, crew.states, before
+    run.crew, run.states = crew, crew.states
     _in_flight = run
     bound.native.start(*given, first, last, threads, crew.state, crew.pool)
 
@@ -230,8 +226,7 @@ def settle() -> None:
         if run is None:
             return
         _join(run)
-        if run.blas_threads > 1:
-            set_blas_threads(run.blas_threads)
+        _restore_blas()
 
 
 def _join(run: Run) -> None:
@@ -242,7 +237,16 @@ def _join(run: Run) -> None:
     _in_flight = None
 
 
+def _restore_blas() -> None:
+    """Gives the BLAS the threads that it had before runs that call it."""
+    global _blas_threads
+    if _blas_threads > 1:
+        set_blas_threads(_blas_threads)
+    _blas_threads = 0
+
+
 _in_flight: Run | None = None
+_blas_threads = 0           # that the BLAS shall have again, or 0
 blocks.settle = settle
 atexit.register(settle)
 

@@ -32,7 +32,7 @@ FINER = 8        # how much smaller than its grain a chunk may be: the threads a
 PAUSE = "llvm.x86.sse2.pause" if platform.machine() in ("x86_64", "AMD64") else ""
 
 
-def part(function):
+def inner(function):
     """A function that only others here call: it needs no way in from Python, and is compiled when
     one that calls it is not found on the disk."""
     return njit(function, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True,
@@ -106,7 +106,7 @@ def call(typingctx, address, begin, end, args):
     return types.void(types.int64, types.int64, types.int64, types.int64), codegen
 
 
-@part
+@inner
 def bind(table, addresses, floats):
     """Writes a run's addresses and scalars into the launches' words."""
     words = at(table, 0)
@@ -118,7 +118,7 @@ def bind(table, addresses, floats):
         put(words, at(moves, 2 * k), at(floats, at(moves, 2 * k + 1)))
 
 
-@part
+@inner
 def items(words, step, begin, end):
     """Items begin..end of a step, each with what follows it."""
     kernel = at(step, 0)
@@ -136,7 +136,7 @@ def items(words, step, begin, end):
                  words + 8 * at(step, 7))
 
 
-@part
+@inner
 def alone(words, steps, first, last):
     """Steps first..last by the caller alone."""
     for s in range(first, last):
@@ -148,13 +148,13 @@ def alone(words, steps, first, last):
             call(at(step, 0), -1, 0, words + 8 * at(step, 3))
 
 
-@part
+@inner
 def state_of(state, s, threads):
     """The state of step s."""
     return state + 8 * LINE * (threads + 1) * s
 
 
-@part
+@inner
 def clear(state, first, last, threads):
     """States of steps that nobody has begun."""
     for s in range(first, last):
@@ -164,7 +164,7 @@ def clear(state, first, last, threads):
             put(mine, LINE * k, 0)
 
 
-@part
+@inner
 def wait(state, known, needs, threads):
     """Returns when the first `needs` steps are done; the first `known` are known to be."""
     while known < needs:
@@ -175,7 +175,7 @@ def wait(state, known, needs, threads):
     return known
 
 
-@part
+@inner
 def take_part(words, steps, state, first, last, threads, me):
     """What thread `me` does of a job."""
     known = first

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 
 import jittensor as torch
@@ -190,3 +192,141 @@ def test_steps_are_counted_where_the_optimizer_steps():
         return net.weight.tolist(), [float(s["step"]) for s in optimizer.state.values()]
 
     assert train(True) == train(False)
+
+
+class Wrapper:
+    """Forwards to an optimizer."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    @property
+    def param_groups(self):
+        return self.inner.param_groups
+
+    def step(self):
+        self.inner.step()
+
+    def zero_grad(self):
+        self.inner.zero_grad()
+
+
+class Sharing(Wrapper):
+    """Has the groups of the optimizer that it forwards to."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.__dict__["param_groups"] = inner.param_groups
+
+    param_groups = None
+
+
+def losses(change, compiled: bool, wrap=lambda optimizer: optimizer) -> list[float]:
+    """Ten steps of Adam, with a change of the optimizer after the fifth."""
+    torch.manual_seed(0)
+    net = nn.Linear(3, 2)
+    inner = torch.optim.Adam(net.parameters(), lr=0.05)
+    optimizer, found = wrap(inner), []
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = net(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = torch.compile(step) if compiled else step
+    for k in range(10):
+        if k == 5:
+            change(inner)
+        found.append(run(torch.full((4, 3), 1.0 + k % 2)).item())
+    return found
+
+
+OPTIMIZERS = {
+    "state replaced": lambda o: setattr(o, "state", defaultdict(dict)),
+    "state cleared": lambda o: o.state.clear(),
+    "rate": lambda o: o.param_groups[0].update(lr=0.2),
+    "direction": lambda o: o.param_groups[0].update(maximize=True),
+    "groups replaced": lambda o: o.load_state_dict(
+        {**o.state_dict(), "param_groups": [{**o.state_dict()["param_groups"][0],
+                                             "maximize": True}]}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, Wrapper, Sharing])
+@pytest.mark.parametrize("what", OPTIMIZERS)
+def test_changes_of_an_optimizer(what, wrap):
+    have, want = (losses(OPTIMIZERS[what], compiled, wrap) for compiled in (True, False))
+    assert have == pytest.approx(want, rel=1e-5)
+
+
+def test_training_that_the_class_sets():
+    class Switch(nn.Module):
+        training = True
+
+        def forward(self, x):
+            return x * 2 if self.training else x * 1
+
+    switch, x = Switch(), torch.ones(2)
+    del switch.__dict__["training"]
+    captured = torch.compile(lambda x: switch(x))
+    for _ in range(3):
+        assert captured(x).tolist() == [2.0] * 2
+    switch.training = False
+    assert captured(x).tolist() == [1.0] * 2
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+def test_a_step_that_reads_the_gradient_before():
+    def train(compiled: bool) -> list[float]:
+        p, found = nn.Parameter(torch.ones(2)), []
+
+        def step(x):
+            before = p.grad.clone() if p.grad is not None else torch.zeros(2)
+            p.grad = None
+            (p * x).sum().backward()
+            return (p.grad + before).sum()
+
+        run = torch.compile(step) if compiled else step
+        for k in range(6):
+            found.append(run(torch.full((2,), float(k))).item())
+        return found
+
+    assert train(True) == train(False)
+
+
+def test_gradients_that_are_added_up():
+    def train(compiled: bool) -> list[float]:
+        p, found = nn.Parameter(torch.ones(2)), []
+
+        def step(x):
+            (p * x).sum().backward()
+
+        run = torch.compile(step) if compiled else step
+        for k in range(12):
+            run(torch.full((2,), float(k)))
+            if k % 4 == 3:
+                found.append(p.grad.sum().item())
+                if k == 7:
+                    p.grad = None
+                else:
+                    p.grad = torch.ones(2)
+        return found
+
+    assert train(True) == train(False)
+
+
+def test_gradients_that_are_dropped_outside():
+    p = nn.Parameter(torch.ones(2))
+    captured = torch.compile(lambda x: (p * x).sum().backward())
+    for k in range(3):
+        p.grad = None
+        captured(torch.full((2,), float(k)))
+    before = torch.stats().plans_built
+    for k in range(20):
+        p.grad = None
+        captured(torch.full((2,), float(k)))
+        assert p.grad.tolist() == [float(k)] * 2
+    assert torch.stats().plans_built == before

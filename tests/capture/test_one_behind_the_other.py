@@ -109,3 +109,14 @@ def test_other_plans_between():
             plain.weight().mul_(0.999)
         assert np.allclose(other.item(), (plain.weight() * 2).sum().item(), rtol=1e-3, atol=1e-3)
         assert np.allclose(loss.item(), wanted.item(), rtol=1e-5)
+
+
+def test_large_results_are_not_held_twice():
+    x = torch.ones(1 << 20).realize()
+    captured = torch.compile(lambda x: x * 2 + 1)
+    for _ in range(3):
+        captured(x)
+    where = set()
+    for _ in range(6):
+        where.add(captured(x).storage.block.address)
+    assert len(where) == 1
