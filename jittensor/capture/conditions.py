@@ -12,17 +12,12 @@ from typing import Any
 
 from ..autograd.nodes import leaf_hooks, post_hooks
 from ..graph.node import Storage
-from ..nn.modules import hooks as module_hooks
-from ..optim.optimizer import _global_step_post_hooks, _global_step_pre_hooks
 from ..tensor import Tensor
 from .state import PLAIN, Reached
 
 MODULE_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 OPTIMIZER_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 TENSOR_HOOKS = (leaf_hooks, post_hooks)
-GLOBAL_HOOKS = (module_hooks.global_forward_hooks, module_hooks.global_forward_pre_hooks,
-                module_hooks.global_backward_hooks, module_hooks.global_backward_pre_hooks,
-                _global_step_pre_hooks, _global_step_post_hooks)
 REGISTERED = ("_parameters", "_modules", "_buffers")
 
 
@@ -105,11 +100,22 @@ def probe(reached: Reached, traced: set[str], storages: list[Storage]) -> Callab
             ask.same(f"{ask.name(x)}._grad.storage", storage)
     for number, optimizer in enumerate(reached.optimizers):
         _ask_optimizer(ask, optimizer, number, traced)
-    for hooks in [*GLOBAL_HOOKS, *[of(x) for x in reached.tensors for of in TENSOR_HOOKS]]:
+    for hooks in [*_global_hooks(), *[of(x) for x in reached.tensors for of in TENSOR_HOOKS]]:
         ask.hooks(ask.name(hooks), hooks)
     for holder, key in reached.cells:
         _ask_slot(ask, holder, key)
     return ask.function()
+
+
+def _global_hooks() -> list[dict]:
+    """The hooks of all modules and of all optimizers, whose packages `import jittensor` leaves
+    out."""
+    from ..nn.modules import hooks
+    from ..optim import optimizer
+
+    return [hooks.global_forward_hooks, hooks.global_forward_pre_hooks,
+            hooks.global_backward_hooks, hooks.global_backward_pre_hooks,
+            optimizer._global_step_pre_hooks, optimizer._global_step_post_hooks]
 
 
 def _ask_slot(ask: _Conditions, holder: Any, key: Any) -> None:
