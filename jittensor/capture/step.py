@@ -325,6 +325,7 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
     free = {s.rsplit("_", 1)[0] if s.count("_") > 2 and s.rsplit("_", 1)[1].isdigit() else s
             for s in places.values if s not in frozen}
     replay.holds = probe(reached, free, replay.storages)
+    reached.grads.clear()               # their memory is free again
     replay.hold = (reached, capture)
     return replay
 

@@ -127,3 +127,19 @@ def test_a_gradient_that_was_let_go_is_freed():
     seen = weakref.ref(steps.net.weight.grad)
     steps.net.weight.grad = None
     assert seen() is None
+
+
+def test_gradients_before_a_capture_are_let_go():
+    p = nn.Parameter(torch.ones(5))
+
+    def step(x):
+        p.grad = None
+        (p * x).sum().backward()
+
+    captured = torch.compile(step)
+    captured(torch.ones(5))
+    before = weakref.ref(p.grad.storage.block)
+    for _ in range(2):
+        captured(torch.ones(5))
+    gc.collect()
+    assert before() is None
