@@ -176,12 +176,6 @@ def alternate(samplers: dict[str, list[Callable[[], float]]], rounds: int = 11) 
     return {name: min(map(statistics.median, ways)) for name, ways in found.items()}
 
 
-def median_seconds(thunk: Thunk, rounds: int = 9) -> float:
-    """Seconds for one call of a single callable, the median over `rounds` samples."""
-    calls = calls_for(thunk, False, 0.01)
-    return statistics.median(sample(thunk, calls, False) for _ in range(rounds))
-
-
 def calls_for(thunk: Thunk, self_timed: bool, seconds: float) -> int:
     """How many calls make a sample of about `seconds`, after a warm-up that compiles."""
     for _ in range(3):

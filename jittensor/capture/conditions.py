@@ -81,11 +81,12 @@ class _Conditions:
         return self.scope["holds"]
 
 
-def probe(reached: Reached, traced: set[str], storages: list[Storage]) -> Callable[[], bool]:
+def probe(reached: Reached, traced: set[str], storages: list[Storage],
+          read: list[tuple[Tensor, Storage]]) -> Callable[[], bool]:
     """A function that says whether all that a capture took for granted is as it is now.
 
     `traced` names the numbers of param groups that are read again at each call; `storages` are
-    those whose memory a replay uses.
+    those whose memory a replay uses, `read` the tensors whose gradients are among them.
     """
     ask = _Conditions()
     for module in reached.modules:
@@ -95,9 +96,8 @@ def probe(reached: Reached, traced: set[str], storages: list[Storage]) -> Callab
         _ask_tensor(ask, x, id(x) in had)
     for storage in storages:
         ask.same(f"{ask.name(storage)}.block", storage.block)
-    for x, storage in reached.grads:         # added to in place
-        if x._grad is not None and any(storage is s for s in storages):
-            ask.same(f"{ask.name(x)}._grad.storage", storage)
+    for x, storage in read:
+        ask.same(f"{ask.name(x)}._grad.storage", storage)
     for number, optimizer in enumerate(reached.optimizers):
         _ask_optimizer(ask, optimizer, number, traced)
     for hooks in [*_global_hooks(), *[of(x) for x in reached.tensors for of in TENSOR_HOOKS]]:

@@ -298,8 +298,9 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
     bad = _sources(replay, capture, binding, layout, tensors, reached)
     if bad:
         return bad
-    if any(s is storage and (x._grad is None or x._grad.storage is not s)
-           for x, s in reached.grads for storage in replay.storages):
+    memory = {id(s) for s in replay.storages}
+    read = [(x, s) for x, s in reached.grads if id(s) in memory]
+    if any(x._grad is None or x._grad.storage is not s for x, s in read):
         return "it reads a gradient of the step before"
     replay.updated = updated
     bad = _results(replay, capture, result, owners, reached)
@@ -324,7 +325,7 @@ def _record(capture: Capture, reached: Reached, places: _Places, result, tensors
     replay.tick = places.raised
     free = {s.rsplit("_", 1)[0] if s.count("_") > 2 and s.rsplit("_", 1)[1].isdigit() else s
             for s in places.values if s not in frozen}
-    replay.holds = probe(reached, free, replay.storages)
+    replay.holds = probe(reached, free, replay.storages, read)
     reached.grads.clear()               # their memory is free again
     replay.hold = (reached, capture)
     return replay

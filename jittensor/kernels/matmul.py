@@ -114,20 +114,22 @@ def set_blas_threads(count: int) -> int:
     return before
 
 
-class one_blas_thread:  # noqa: N801
-    """A block in which the BLAS uses the caller's thread alone, if `wanted`."""
+def one_blas_thread() -> None:
+    """The BLAS uses the caller's thread alone until `all_blas_threads`."""
+    global _blas_threads
+    if not _blas_threads:
+        _blas_threads = set_blas_threads(1)
 
-    __slots__ = ("wanted", "before")
 
-    def __init__(self, wanted: bool):
-        self.wanted = wanted
+def all_blas_threads() -> None:
+    """Gives the BLAS the threads that it had before `one_blas_thread`."""
+    global _blas_threads
+    if _blas_threads > 1:
+        set_blas_threads(_blas_threads)
+    _blas_threads = 0
 
-    def __enter__(self) -> None:
-        self.before = set_blas_threads(1) if self.wanted else 0
 
-    def __exit__(self, *error) -> None:
-        if self.before > 1:
-            set_blas_threads(self.before)
+_blas_threads = 0           # that the BLAS shall have again, or 0
 
 
 def layout(spec) -> tuple[int, int] | None:

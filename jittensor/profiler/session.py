@@ -17,7 +17,7 @@ from typing import Any
 from ..config import config
 from ..graph.node import where
 from ..kernels.compile import stats
-from ..kernels.matmul import one_blas_thread
+from ..kernels.matmul import all_blas_threads, one_blas_thread
 from ..runtime import bind, realize
 from .report import Event, EventList, averages, chrome_trace
 
@@ -105,8 +105,12 @@ class _Clock:
         for k, part in enumerate(bound.parts):
             start = time.perf_counter_ns()
             if alone:
-                with one_blas_thread(bound.blas):
+                if bound.blas:
+                    one_blas_thread()
+                try:
                     bound.native.run(*given, k, k + 1)
+                finally:
+                    all_blas_threads()
             else:
                 bind._open(run, given, k, k + 1)
                 bind.settle()

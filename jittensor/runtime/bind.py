@@ -14,7 +14,7 @@ from ..config import config
 from ..kernels.ahead import prepare
 from ..kernels.compile import kernel_address, stats
 from ..kernels.emit import emit
-from ..kernels.matmul import one_blas_thread, set_blas_threads
+from ..kernels.matmul import all_blas_threads, one_blas_thread
 from . import blocks
 from .driver import native
 from .workers import workers
@@ -173,10 +173,11 @@ def proceed(run: Run, wait: bool = True) -> None:
     if not bound.large or config.threads == 1:
         settle()
         if bound.blas:
-            with one_blas_thread(True):
-                _run_slices(bound, given, first)
-        else:
+            one_blas_thread()
+        try:
             _run_slices(bound, given, first)
+        finally:
+            all_blas_threads()
     elif wait or len(slices) > 1:
         for last in slices:
             if last > first:
@@ -200,16 +201,16 @@ def _run_slices(bound: Bound, given: tuple, first: int) -> None:
 def _open(run: Run, given: tuple, first: int, last: int) -> None:
     """Hands launches first..last of a run to the workers as soon as the run in flight has ended;
     as little as can be is done between the two."""
-    global _in_flight, _blas_threads
+    global _in_flight
     bound, crew, threads = run.bound, workers(), config.threads
     crew.muster(threads, bound.launches)
     ended = _in_flight               # what it held is let go when this one has started
     if ended is not None:
         _join(ended)
-    if not bound.blas:
-        _restore_blas()
-    elif not _blas_threads:
-        _blas_threads = set_blas_threads(1)
+    if bound.blas:
+        one_blas_thread()
+    else:
+        all_blas_threads()
     bound.table[6] = first
     run.crew, run.states = crew, crew.states
     _in_flight = run
@@ -226,7 +227,7 @@ def settle() -> None:
         if run is None:
             return
         _join(run)
-        _restore_blas()
+        all_blas_threads()
 
 
 def _join(run: Run) -> None:
@@ -237,16 +238,7 @@ def _join(run: Run) -> None:
     _in_flight = None
 
 
-def _restore_blas() -> None:
-    """Gives the BLAS the threads that it had before runs that call it."""
-    global _blas_threads
-    if _blas_threads > 1:
-        set_blas_threads(_blas_threads)
-    _blas_threads = 0
-
-
 _in_flight: Run | None = None
-_blas_threads = 0           # that the BLAS shall have again, or 0
 blocks.settle = settle
 atexit.register(settle)
 

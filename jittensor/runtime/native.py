@@ -34,7 +34,8 @@ PAUSE = "llvm.x86.sse2.pause" if platform.machine() in ("x86_64", "AMD64") else 
 
 def inner(function):
     """A function that only others here call: it needs no way in from Python, and is compiled when
-    one that calls it is not found on the disk."""
+    one that calls it is not found on the disk. An argument that is a literal (0, not int64(0))
+    would have it compiled once more."""
     return njit(function, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True,
                 pipeline_class=KernelCompiler)
 
